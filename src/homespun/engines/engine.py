@@ -1,0 +1,192 @@
+"""The one interface through which every model runs: text ids in, text ids and probabilities out.
+
+Everything above this room (retrieval, answers, evaluation, serving) receives an `Engine` and never asks
+which one it is. Shapes are written as (rows, columns); log-probabilities are natural logarithms (nats).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from homespun.models.template import ChatTemplate
+from homespun.models.tokenizer import Tokenizer
+
+FloatArray = npt.NDArray[np.float32]
+
+#: Why a generation ended: the model's own end or a stop text, the token limit, or the caller.
+Finish = Literal["stop", "length", "cancelled"]
+
+#: exact: float32 everywhere, equal to the reference; fast: what this processor does best, loss measured.
+Mode = Literal["fast", "exact"]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How a model is loaded. A value of 0 means: chosen from the model and this machine."""
+
+    mode: Mode = field(default="fast", metadata={"help": "fast, or exact (float32, slower)"})
+    threads: int = field(default=0, metadata={"help": "processor threads; 0: all that this process may use"})
+    window: int = field(default=0, metadata={"help": "context window in tokens; 0: the model's own"})
+    cache_tokens: int = field(default=0, metadata={"help": "tokens kept in the key-value cache; 0: chosen"})
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """How an answer is written. Temperature 0 takes the most probable token at every step (greedy)."""
+
+    max_new_tokens: int = field(default=256, metadata={"help": "tokens to write at most"})
+    temperature: float = field(default=0.0, metadata={"help": "0: most probable token; 1: the model's odds"})
+    top_k: int = field(default=0, metadata={"help": "keep the k most probable tokens; 0: all"})
+    top_p: float = field(default=1.0, metadata={"help": "keep the most probable tokens of this total mass"})
+    min_p: float = field(default=0.0, metadata={"help": "drop tokens below this share of the best one's"})
+    repeat_penalty: float = field(default=1.0, metadata={"help": "divide logits of tokens already there"})
+    seed: int | None = field(default=None, metadata={"help": "seed of the draw; none: a fresh one, recorded"})
+    stop: tuple[str, ...] = field(default=(), metadata={"help": "end when the text contains this"})
+    n_best: int = field(default=0, metadata={"help": "alternatives reported at each step"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt to continue. `adapter` names one loaded with `Engine.load_adapter`; None is the base."""
+
+    token_ids: tuple[int, ...]
+    options: GenerateOptions = GenerateOptions()
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A possible next token, its log-probability under the model (before temperature and cuts)."""
+
+    token_id: int
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One token written. `text` is what became certain with it (a part of a character gives none)."""
+
+    token_id: int
+    text: str
+    log_probability: float
+    best: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished answer. `text` ends before the stop text or end token that ended it.
+
+    Attributes:
+        token_ids: tokens written, without the end token.
+        n_cached_tokens: prompt tokens whose keys and values were already there.
+        seed: the seed that was used; the same seed, prompt and options give the same text.
+        read_s, write_s: seconds until the first token, and from there to the end.
+    """
+
+    token_ids: tuple[int, ...]
+    text: str
+    finish: Finish
+    steps: tuple[Step, ...]
+    n_prompt_tokens: int
+    n_cached_tokens: int
+    seed: int
+    read_s: float
+    write_s: float
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Tokens whose last `n_scored` get a log-probability, each given all before it."""
+
+    token_ids: tuple[int, ...]
+    n_scored: int
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What runs, where and how exactly; never what was asked for, always what is in force.
+
+    Attributes:
+        engine: `openvino`, `llama.cpp` or `torch`, with version.
+        window: tokens that one request may hold, prompt and answer together.
+        precision: of the products (`f32`, `bf16`, `f32, int8 activations`), as read back.
+        cache_precision: of keys and values.
+        loss_nats: mean KL to the float32 reference where it was measured, else None.
+    """
+
+    engine: str
+    version: str
+    model_path: str
+    architecture: str
+    mode: Mode
+    window: int
+    threads: int
+    precision: str
+    cache_precision: str
+    processor: str
+    loss_nats: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class GenerationStream(Protocol):
+    """An answer while it is written: iterate for steps, then ask for the result."""
+
+    def __iter__(self) -> Iterator[Step]: ...
+
+    def cancel(self) -> None:
+        """End within one step; the iterator stops and `result` says `cancelled`."""
+
+    @property
+    def result(self) -> Generation:
+        """The finished answer; an error before the iterator is exhausted."""
+
+
+class Engine(Protocol):
+    """A loaded model. Safe to call from several threads; calls at once share batches where possible."""
+
+    @property
+    def facts(self) -> EngineFacts: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def template(self) -> ChatTemplate: ...
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may use now."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Write all answers, together where the engine can; one result per request, in order.
+
+        Raises:
+            WindowError: a prompt leaves no room for a single token.
+            AdapterError: an adapter that is not loaded.
+        """
+
+    def stream(self, request: Request) -> GenerationStream:
+        """Write one answer step by step. Closing the iterator cancels."""
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[FloatArray]:
+        """Log-probabilities of given tokens: an array (n_scored,) in nats per request."""
+
+    def distributions(self, token_ids: Sequence[int], *, last: int = 1, adapter: str | None = None) -> FloatArray:
+        """Log-probabilities of every next token after each of the last positions: (last, n_vocab)."""
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        """Make a PEFT LoRA folder available under a name; the same name again replaces it.
+
+        Raises:
+            AdapterError: a tensor that has no place in this model, or another base model.
+        """
+
+    def remove_adapter(self, name: str) -> None: ...
+
+    def close(self) -> None:
+        """Free the model; calls after that raise."""
