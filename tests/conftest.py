@@ -1,0 +1,38 @@
+"""Fixtures that many rooms share: the real small models, and a fresh home."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def starter_gguf() -> Path:
+    """SmolLM2-135M-Instruct, Q4_1."""
+    given = os.environ.get("HOMESPUN_TEST_GGUF")
+    if given:
+        return Path(given)
+    from homespun.models.home import Home
+    from homespun.models.starter import fetch_starter_model
+
+    return fetch_starter_model(Home.open()).path
+
+
+@pytest.fixture(scope="session")
+def starter_embedder() -> Path:
+    """The folder of all-MiniLM-L6-v2."""
+    given = os.environ.get("HOMESPUN_TEST_EMBEDDER")
+    if given:
+        return Path(given)
+    from homespun.models.home import Home
+    from homespun.models.starter import fetch_starter_embedder
+
+    return fetch_starter_embedder(Home.open())
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home of its own for one test."""
+    from homespun.models.home import Home
+
+    return Home.open(tmp_path / "home")
