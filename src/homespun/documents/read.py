@@ -1,0 +1,92 @@
+"""One file in, one `Document` out, whatever the file holds."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from homespun.documents.document import Document, Reading, Status
+from homespun.documents.errors import UnreadableFile
+from homespun.documents.readers import SUPPORTED_SUFFIXES, reader_for
+
+#: Files above this are refused: their text would not fit in memory several times over.
+MAX_FILE_BYTES = 256 * 2**20
+
+
+def read_document(path: Path, name: str | None = None) -> Document:
+    """Read a file of any supported format.
+
+    Never raises for what a file holds or for a file that cannot be opened: the document then has
+    the status "not read" and a reason.
+
+    Args:
+        path: the file.
+        name: what people call it; the file's own name when None.
+    """
+    path = Path(path)
+    shown = (path.name if name is None else name).encode("utf-8", "replace").decode("utf-8")
+    digest = ""
+    try:
+        data = _read_bytes(path)
+        digest = hashlib.sha256(data).hexdigest()
+        reading = _read_bytes_as(path.suffix.lower(), data)
+    except UnreadableFile as error:
+        return Document(path, shown, "", (), (), "not read", error.what, digest)
+    except OSError as error:
+        reason = f"The file could not be opened: {error.strerror or error}."
+        return Document(path, shown, "", (), (), "not read", reason, digest)
+    status: Status = "partly read" if reading.missing else "read"
+    return Document(
+        path,
+        shown,
+        reading.text,
+        reading.pages,
+        reading.headings,
+        status,
+        reading.missing,
+        digest,
+        reading.rows,
+    )
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The whole file, as one state of it; a change while it was read is tried once more."""
+    for _ in range(2):
+        # A pipe or a device would block on opening, so this comes before.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableFile("It is no regular file.")
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            if before.st_size > MAX_FILE_BYTES:
+                raise UnreadableFile(
+                    f"It is {before.st_size / 2**20:.0f} MiB large and at most "
+                    f"{MAX_FILE_BYTES // 2**20} MiB are read; divide it into smaller files."
+                )
+            data = file.read(MAX_FILE_BYTES + 1)
+            after = os.fstat(file.fileno())
+        same_state = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+        if same_state and len(data) == before.st_size:
+            return data
+    raise UnreadableFile("It was changed while it was read; try again when nothing writes to it.")
+
+
+def _read_bytes_as(suffix: str, data: bytes) -> Reading:
+    if suffix not in SUPPORTED_SUFFIXES:
+        kind = f"{suffix} files" if suffix else "Files without an ending"
+        raise UnreadableFile(
+            f"{kind} are not supported (supported: {', '.join(sorted(SUPPORTED_SUFFIXES))})."
+        )
+    if not data:
+        raise UnreadableFile("It is empty (0 bytes).")
+    try:
+        reading = reader_for(suffix)(data)
+    except UnreadableFile:
+        raise
+    except Exception as error:
+        # Readers stand on native libraries that fail in ways of their own; one broken file must
+        # not end the reading of a folder.
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UnreadableFile(f"It is broken or not really a {suffix} file ({detail}).") from error
+    if not reading.text.strip():
+        raise UnreadableFile(reading.missing or "It is empty: it holds no text.")
+    return reading
