@@ -45,6 +45,7 @@ def build_byte_level(file: GGUFFile, vocabulary: Vocabulary) -> Any:
     pairs = _usable_merges(merges, tokens)
     encoder = Tokenizer(BPE(vocab=tokens, merges=pairs, ignore_merges=kind.whole_words))
     encoder.pre_tokenizer = build_pretokenizer(kind)
+    _keep_spaces_whole(encoder, vocabulary)
     return encoder
 
 
@@ -85,7 +86,14 @@ def build_sentencepiece(file: GGUFFile, vocabulary: Vocabulary) -> Any:
     if adds_space_prefix(file):
         steps.insert(0, normalizers.Prepend(SPACE_MARK))
     encoder.normalizer = normalizers.Sequence(steps)
+    _keep_spaces_whole(encoder, vocabulary)
     return encoder
+
+
+def _keep_spaces_whole(encoder: Any, vocabulary: Vocabulary) -> None:
+    from tokenizers import AddedToken
+
+    encoder.add_tokens([AddedToken(text, normalized=False) for text in vocabulary.space_texts])
 
 
 def adds_space_prefix(file: GGUFFile) -> bool:

@@ -17,3 +17,7 @@ class TokenizerError(ModelError):
 
 class FetchError(ModelError):
     """A download that failed, was cut, or does not have the pinned checksum."""
+
+
+class TemplateError(ModelError):
+    """A chat template that cannot be read, or that refuses the messages it is given."""

@@ -121,7 +121,13 @@ class Vocabulary:
         """Text -> id of every token that only a template may write."""
         special = (TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNKNOWN)
         ids = np.flatnonzero(np.isin(self.types, special)).tolist()
-        return {self.texts[token_id]: token_id for token_id in ids if self.texts[token_id]}
+        return {text: i for i in ids if (text := self.texts[i]) and not text.isspace()}
+
+    @cached_property
+    def space_texts(self) -> list[str]:
+        """User-defined tokens that are only white space: no structure, and text needs them whole."""
+        ids = np.flatnonzero(self.types == TokenType.USER_DEFINED).tolist()
+        return [self.texts[token_id] for token_id in ids if self.texts[token_id].isspace()]
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
@@ -135,7 +141,8 @@ class Vocabulary:
         """Text -> id of the tokens that plain text may become."""
         types = self.types.tolist()
         plain = (TokenType.NORMAL, TokenType.BYTE)
-        return {text: token_id for token_id, text in enumerate(self.texts) if types[token_id] in plain}
+        spaces = set(self.space_texts)
+        return {text: i for i, text in enumerate(self.texts) if types[i] in plain or text in spaces}
 
     @cached_property
     def token_bytes(self) -> list[bytes]:
@@ -170,9 +177,9 @@ def _correct_types(texts: list[str], types: np.ndarray, named_ids: Mapping[str, 
     for token_id in np.flatnonzero(types == TokenType.NORMAL).tolist():
         if texts[token_id] in MARKER_TEXTS:
             types[token_id] = TokenType.CONTROL
-    for name in ("bos", "eos", "eot", "eom"):
-        token_id = named_ids.get(name)
-        if token_id is not None and types[token_id] == TokenType.NORMAL and len(texts[token_id]) > 2:
+    for name in {"bos", "eos", "eot", "eom"} & named_ids.keys():
+        token_id = named_ids[name]
+        if types[token_id] == TokenType.NORMAL and len(texts[token_id]) > 2:
             types[token_id] = TokenType.CONTROL
 
 
