@@ -1,0 +1,79 @@
+"""Puts a text together from the parts that a reader finds, and keeps their offsets."""
+
+from collections.abc import Sequence
+
+from homespun.documents.document import Heading, Reading
+
+
+class TextBuilder:
+    """A growing text: paragraphs stand apart by a blank line, list items and rows by a line end."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._headings: list[Heading] = []
+        self._rows: list[tuple[int, int]] = []
+        self._last_kind = ""
+
+    def add_paragraph(self, text: str) -> None:
+        """A paragraph; one without a visible sign is left out."""
+        self._add(text.strip(), "paragraph")
+
+    def add_item(self, text: str) -> None:
+        """A list item, on a line of its own."""
+        self._add(text.strip(), "item")
+
+    def add_heading(self, level: int, text: str) -> None:
+        """A heading, 1 the highest."""
+        line = " ".join(text.split())
+        start = self._add(line, "heading")
+        if line:
+            self._headings.append(Heading(start, level, line))
+
+    def add_table(self, rows: Sequence[Sequence[str]], *, has_header: bool) -> None:
+        """A table as one line a row; cells go with their column's name where there are names."""
+        self._last_kind = ""
+        header = rows[0] if has_header and rows else None
+        for cells in rows[1:] if has_header else rows:
+            line = row_line(cells, header)
+            start = self._add(line, "row")
+            if line:
+                self._rows.append((start, start + len(line)))
+        self._last_kind = ""
+
+    def reading(self, missing: str = "") -> Reading:
+        """All that was added."""
+        return Reading(
+            "".join(self._parts), headings=tuple(self._headings), rows=tuple(self._rows), missing=missing
+        )
+
+    def _add(self, text: str, kind: str) -> int:
+        if not text:
+            return self._length
+        if self._parts:
+            is_next = kind == self._last_kind and kind in ("item", "row")
+            separator = "\n" if is_next else "\n\n"
+            self._parts.append(separator)
+            self._length += len(separator)
+        start = self._length
+        self._parts.append(text)
+        self._length += len(text)
+        self._last_kind = kind
+        return start
+
+
+def row_line(cells: Sequence[str], header: Sequence[str] | None) -> str:
+    """One table row as a line: `Name: value; Name: value`, or `value | value` without names.
+
+    Empty cells are left out; a cell beyond the named columns is called by its number.
+    """
+    values = [" ".join(cell.split()) for cell in cells]
+    if header is None:
+        return " | ".join(value for value in values if value)
+    names = [" ".join(name.split()).rstrip(":") for name in header]
+    named = []
+    for index, value in enumerate(values):
+        if value:
+            name = names[index] if index < len(names) and names[index] else f"Column {index + 1}"
+            named.append(f"{name}: {value}")
+    return "; ".join(named)

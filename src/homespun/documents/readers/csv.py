@@ -1,0 +1,81 @@
+"""Tables as text files: each row becomes a line that names its columns."""
+
+import re
+
+from homespun.documents.decode import decode_text
+from homespun.documents.document import Reading
+from homespun.documents.errors import UnreadableFile
+from homespun.documents.readers.builder import TextBuilder
+
+_DELIMITERS = ",;\t|"
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def read(data: bytes) -> Reading:
+    """The rows below the header, one `Header: value; Header: value` line each."""
+    text = decode_text(data).text
+    rows = [row for row in parse_rows(text, find_delimiter(text)) if any(cell.strip() for cell in row)]
+    if not rows:
+        raise UnreadableFile("It is empty: it has no rows.")
+    if len(rows) == 1:
+        raise UnreadableFile("It is empty: it has a header but no rows.")
+    builder = TextBuilder()
+    builder.add_table(rows, has_header=True)
+    return builder.reading()
+
+
+def find_delimiter(text: str) -> str:
+    """The sign that divides the first rows into the same number of several cells; else a comma."""
+    first_line = _LINE_END.split(text, maxsplit=1)[0]
+    # Excel writes the delimiter so, as a line before the header.
+    told = re.match(r"sep=(.)$", first_line)
+    if told:
+        return told[1]
+    sample = text[:20_000]
+
+    def evenness(delimiter: str) -> tuple[float, int]:
+        rows = [row for row in parse_rows(sample, delimiter) if any(row)][:50]
+        if len(sample) < len(text) and len(rows) > 1:
+            rows = rows[:-1]  # may be cut
+        widths = [len(row) for row in rows]
+        if not widths or widths[0] < 2:
+            return (0.0, 0)
+        return (widths.count(widths[0]) / len(widths), widths[0])
+
+    best = max(_DELIMITERS, key=evenness)
+    return best if evenness(best)[0] > 0 else ","
+
+
+def parse_rows(text: str, delimiter: str) -> list[list[str]]:
+    """Rows of cells. A quote that no quote before a delimiter or a line end closes is a plain sign.
+
+    A quoted cell may hold delimiters, line ends and doubled quotes.
+    """
+    sign = re.escape(delimiter)
+    quoted = re.compile(rf'[ ]*"([^"]*+(?:""[^"]*+)*+)"[ ]*(?={sign}|\r|\n|\Z)')
+    plain = re.compile(rf"[^{sign}\r\n]*")
+    if text.startswith("sep=") and len(_LINE_END.split(text, maxsplit=1)[0]) == 5:
+        text = text[5:].lstrip("\r\n")
+    rows: list[list[str]] = []
+    row: list[str] = []
+    position = 0
+    while True:
+        match = quoted.match(text, position)
+        if match:
+            row.append(match[1].replace('""', '"'))
+        else:
+            match = plain.match(text, position)
+            assert match is not None
+            row.append(match[0])
+        position = match.end()
+        if position < len(text) and text[position] == delimiter:
+            position += 1
+            continue
+        rows.append(row)
+        row = []
+        line_end = _LINE_END.match(text, position)
+        if not line_end:
+            return rows
+        position = line_end.end()
+        if position == len(text):
+            return rows

@@ -1,0 +1,290 @@
+"""Web pages: their visible text, headings and tables. Nothing that they point to is fetched."""
+
+import re
+from html.parser import HTMLParser
+
+from homespun.documents.decode import decode_text
+from homespun.documents.document import Reading
+from homespun.documents.errors import UnreadableFile
+from homespun.documents.readers.builder import TextBuilder
+
+
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_UNSEEN = frozenset(("script", "style", "template", "noscript", "svg", "math", "iframe", "object", "head"))
+_BLOCKS = _names(
+    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption "
+    "figure footer form header hr legend main nav option p section select summary"
+)
+_VOID = _names("area base br col embed hr img input link meta source track wbr")
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_CHARSET = re.compile(
+    rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]{0,100}encoding=[\"']([\w.-]+)", re.I
+)
+# What the web's pages call so is read as the larger Windows sets by every browser.
+_WEB_NAMES = {
+    "iso-8859-1": "cp1252",
+    "latin1": "cp1252",
+    "us-ascii": "cp1252",
+    "ascii": "cp1252",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "sjis": "cp932",
+    "x-sjis": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "iso-8859-9": "cp1254",
+    "euc-kr": "cp949",
+}
+
+
+def read(data: bytes) -> Reading:
+    """The page's text in reading order; its title is a heading where the page has no h1."""
+    text = _decode(data)
+    page = _parse(text)
+    reading = page.builder.reading()
+    has_top = any(heading.level == 1 for heading in reading.headings)
+    if page.title.strip() and reading.text and not has_top:
+        return _parse(text, page.title).builder.reading()
+    return reading
+
+
+def _parse(text: str, title: str = "") -> "_Page":
+    page = _Page(title)
+    page.feed(text)
+    page.close()
+    page.flush()
+    return page
+
+
+def _decode(data: bytes) -> str:
+    declared = _CHARSET.search(data[:4096])
+    if declared and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        name = (declared[1] or declared[2]).decode("ascii", "replace").lower()
+        # A declaration that can be read as ASCII cannot be true of UTF-16.
+        if not name.startswith(("utf-8", "utf8", "utf-16", "utf-32")) and not _is_utf8(data):
+            try:
+                return data.decode(_WEB_NAMES.get(name, name))
+            except (UnicodeDecodeError, LookupError) as error:
+                raise UnreadableFile(
+                    f"It says that its encoding is {name}, but cannot be read so."
+                ) from error
+    return decode_text(data).text
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Table:
+    """The rows of a table, with cells that span several rows or columns repeated."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[str]] = []
+        self.header_cells: list[int] = []  # how many cells of each row are th
+        self.hanging: dict[int, tuple[int, str]] = {}  # column -> rows left, text
+        self.cell: list[str] | None = None
+        self.spans = (1, 1)
+
+    def start_row(self) -> None:
+        self.end_cell()
+        self.rows.append([])
+        self.header_cells.append(0)
+
+    def start_cell(self, attributes: dict[str, str | None], *, is_header: bool) -> None:
+        self.end_cell()
+        if not self.rows:
+            self.start_row()
+        self.header_cells[-1] += is_header
+        self.cell = []
+        self.spans = (_span(attributes.get("rowspan")), _span(attributes.get("colspan")))
+
+    def end_cell(self) -> None:
+        if self.cell is None:
+            return
+        text = " ".join("".join(self.cell).split())
+        n_rows, n_columns = self.spans
+        row = self.rows[-1]
+        self._take_hanging(row)
+        for _ in range(n_columns):
+            if n_rows > 1:
+                self.hanging[len(row)] = (n_rows, text)
+            row.append(text)
+        self.cell = None
+
+    def end_row(self) -> None:
+        self.end_cell()
+        if not self.rows:
+            return
+        self._take_hanging(self.rows[-1])
+        self.hanging = {column: (left - 1, text) for column, (left, text) in self.hanging.items() if left > 1}
+
+    def _take_hanging(self, row: list[str]) -> None:
+        while len(row) in self.hanging:
+            row.append(self.hanging[len(row)][1])
+
+    @property
+    def has_header(self) -> bool:
+        if len(self.rows) < 2 or not self.rows[0]:
+            return False
+        return self.header_cells[0] > 0 and self.header_cells[0] >= len(self.rows[0]) - 1
+
+
+def _span(value: str | None) -> int:
+    return min(int(value), 100) if value and value.isascii() and value.isdigit() and int(value) else 1
+
+
+class _Page(HTMLParser):
+    def __init__(self, title: str = "") -> None:
+        super().__init__(convert_charrefs=True)
+        self.builder = TextBuilder()
+        self.builder.add_heading(1, title)
+        self.title = ""
+        self.words: list[str] = []
+        self.unseen = ""  # the element that is skipped, and how deep in others of its name
+        self.unseen_depth = 0
+        self.in_title = False
+        self.heading = 0
+        self.in_item = False
+        self.n_pre = 0
+        self.lists: list[int | None] = []  # the next number of each open list; None: bullets
+        self.tables: list[_Table] = []
+
+    # --- elements
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "title" and not self.title:
+            self.in_title = True
+        if tag == "body":
+            self.unseen = ""  # a head left open
+        if self.unseen:
+            self.unseen_depth += tag == self.unseen
+            return
+        attributes = dict(attrs)
+        if tag in _UNSEEN or ("hidden" in attributes and tag not in _VOID):
+            self.unseen, self.unseen_depth = tag, 1
+        elif self.tables and tag in ("tr", "td", "th"):
+            table = self.tables[-1]
+            if tag == "tr":
+                table.end_row()
+                table.start_row()
+            else:
+                table.start_cell(attributes, is_header=tag == "th")
+        elif tag == "table":
+            self._start_table()
+        elif tag == "br":
+            self._write("\n")
+        else:
+            self._start_block(tag, attributes)
+
+    def _start_block(self, tag: str, attributes: dict[str, str | None]) -> None:
+        if tag in _HEADINGS:
+            self.flush()
+            self.heading = _HEADINGS[tag]
+        elif tag in ("ul", "ol", "menu"):
+            self.flush()
+            self.lists.append(_span(attributes.get("start")) if tag == "ol" else None)
+        elif tag == "li":
+            self.flush()
+            self.in_item = True
+        elif tag == "pre":
+            self.flush()
+            self.n_pre += 1
+        elif tag in _BLOCKS:
+            self.flush()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "title":
+            self.in_title = False
+        if self.unseen:
+            self.unseen_depth -= tag == self.unseen
+            if self.unseen_depth <= 0:
+                self.unseen = ""
+            return
+        if tag == "table" and self.tables:
+            self._end_table()
+        elif self.tables and tag in ("td", "th"):
+            self.tables[-1].end_cell()
+        elif self.tables and tag == "tr":
+            self.tables[-1].end_row()
+        elif tag == "pre":
+            self.flush()
+            self.n_pre = max(0, self.n_pre - 1)
+        elif tag in ("ul", "ol", "menu"):
+            self.flush()
+            if self.lists:
+                self.lists.pop()
+        elif tag in _HEADINGS or tag in _BLOCKS or tag == "li":
+            self.flush()
+
+    def handle_data(self, data: str) -> None:
+        if self.in_title:
+            self.title += data
+        elif not self.unseen:
+            self._write(data if self.n_pre else re.sub(r"\s+", " ", data))
+
+    # --- text
+
+    def _write(self, text: str) -> None:
+        if self.tables:
+            cell = self.tables[-1].cell
+            if cell is not None:
+                cell.append(text)
+                return
+        self.words.append(text)
+
+    def flush(self) -> None:
+        """End the paragraph, heading or item that is open; in a table cell, a space does."""
+        if self.tables and self.tables[-1].cell is not None:
+            self._write(" ")
+            return
+        text = "".join(self.words)
+        self.words = []
+        if not self.n_pre:
+            text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+        if not text.strip():
+            return
+        if self.heading:
+            self.builder.add_heading(self.heading, text)
+        elif self.in_item:
+            self.builder.add_item(self._mark() + text)
+        elif self.n_pre:
+            self.builder.add_paragraph(text.strip("\n"))
+        else:
+            self.builder.add_paragraph(text)
+        self.heading, self.in_item = 0, False
+
+    def _mark(self) -> str:
+        number = self.lists[-1] if self.lists else None
+        if number is None:
+            return "- "
+        self.lists[-1] = number + 1
+        return f"{number}. "
+
+    # --- tables
+
+    def _start_table(self) -> None:
+        if not self.tables:
+            self.flush()
+        self.tables.append(_Table())
+
+    def _end_table(self) -> None:
+        table = self.tables.pop()
+        table.end_row()
+        rows = [row for row in table.rows if any(row)]
+        if self.tables:  # a table in a cell is part of the cell's text
+            self._write(" " + "; ".join(" ".join(row) for row in rows) + " ")
+        else:
+            self.builder.add_table(rows, has_header=table.has_header)
+
+    def close(self) -> None:
+        """The rest of the page, with the tables that it left open."""
+        super().close()
+        while self.tables:
+            self._end_table()
