@@ -241,15 +241,15 @@ def _looks_japanese(text: str) -> bool:
     n_kana = len(_KANA.findall(text))
     kanji = _KANJI.findall(text)
     n_signs = len(_WIDE_SIGNS.findall(text))
-    if n_kana + len(kanji) + n_signs < 0.7 * n_high or _holds_nonsense(text):
+    n_wide = n_kana + len(kanji) + n_signs
+    # Names in bank and mail tables are often in half-width katakana, beside common kanji.
+    if n_wide < 0.5 * n_high or _holds_nonsense(text):
         return False
     # Bytes of DOS code pages swallow the letter behind them and leave one wide sign inside a word.
-    n_swallowing = len(_WIDE_IN_WORD.findall(text))
-    if n_swallowing > 0.1 * n_high:
+    if len(_WIDE_IN_WORD.findall(text)) > 0.1 * n_high:
         return False
     n_common = sum(0x88 <= character.encode("cp932")[0] <= 0x98 for character in kanji)
-    return (
-        n_kana >= 0.05 * n_high
-        or (n_common > 0 and n_common >= 0.8 * len(kanji))
-        or (not kanji and n_signs == n_high)
-    )
+    if n_common and n_common >= 0.8 * len(kanji):
+        return True
+    is_mostly_wide = n_wide >= 0.7 * n_high
+    return (is_mostly_wide and n_kana >= 0.05 * n_high) or (not kanji and n_signs == n_high)

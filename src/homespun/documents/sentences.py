@@ -2,7 +2,7 @@
 
 import re
 
-_CLOSERS = "\"'”’»›)]）」』】〕"
+_CLOSERS = "\"'”’»›)\\]）」』】〕"
 _STOP = re.compile(
     rf"(?P<western>[.!?…]+)[{_CLOSERS}]*(?=\s|\Z)"
     rf"|[。！？｡．]+[{_CLOSERS}]*"
@@ -10,6 +10,8 @@ _STOP = re.compile(
     r"|(?P<line>[ \t]*(?:\r\n|\r|\n|\f|\v|\x85|\u2028|\u2029)\s*)"
 )
 _WORD_BEFORE = re.compile(r"[\w.&/-]+\Z")
+#: "J. B. Smith", but not "hepatitis B. Then": a name begins, or goes on after a capital.
+_INITIAL = re.compile(r"(?:\A|[\n.!?]\s*|[(\"“]|\b[^\W\d_a-z]\w*\.?\s)[^\W\d_a-z]\Z")
 _FIRST_AFTER = re.compile(r"\s+[\"'“‘«„(\[]*(\w+)?")
 
 
@@ -88,12 +90,12 @@ def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
         return False
     match = _WORD_BEFORE.search(before)
     word = match[0].lower().lstrip("-&/") if match else ""
+    if _INITIAL.search(before):
+        return not next_word
     if word in _TITLES:
         return not next_word
     if word in _SHORT_WORDS:
         return not next_word[:1].isdigit()
-    if len(word) == 1 and word.isalpha() and word != "i":
-        return not next_word  # an initial: "J. Smith"
     is_ordinal = word.isdigit() and len(word) <= 2  # "3. März"
     return not (is_ordinal and next_word.lower() in _MONTHS)
 

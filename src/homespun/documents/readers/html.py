@@ -91,15 +91,17 @@ class _Table:
         self.hanging: dict[int, tuple[int, str]] = {}  # column -> rows left, text
         self.cell: list[str] | None = None
         self.spans = (1, 1)
+        self.is_in_row = False
 
     def start_row(self) -> None:
-        self.end_cell()
+        self.end_row()
+        self.is_in_row = True
         self.rows.append([])
         self.header_cells.append(0)
 
     def start_cell(self, attributes: dict[str, str | None], *, is_header: bool) -> None:
         self.end_cell()
-        if not self.rows:
+        if not self.is_in_row:
             self.start_row()
         self.header_cells[-1] += is_header
         self.cell = []
@@ -120,8 +122,9 @@ class _Table:
 
     def end_row(self) -> None:
         self.end_cell()
-        if not self.rows:
+        if not self.is_in_row:
             return
+        self.is_in_row = False
         self._take_hanging(self.rows[-1])
         self.hanging = {column: (left - 1, text) for column, (left, text) in self.hanging.items() if left > 1}
 
@@ -172,7 +175,6 @@ class _Page(HTMLParser):
         elif self.tables and tag in ("tr", "td", "th"):
             table = self.tables[-1]
             if tag == "tr":
-                table.end_row()
                 table.start_row()
             else:
                 table.start_cell(attributes, is_header=tag == "th")
