@@ -6,6 +6,7 @@ whoever holds a `GGUFFile` may hand its path to native code.
 
 import mmap
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -194,15 +195,22 @@ def _check_metadata(metadata: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_vocabulary(metadata: Mapping[str, Any], tensors: Mapping[str, TensorInfo], path: Path) -> None:
-    """A token without a row in the embedding table would read outside of it."""
+    """A token without a row would be read outside of the embedding table; llama.cpp aborts on twins."""
     tokens = metadata.get("tokenizer.ggml.tokens")
-    embedding = tensors.get("token_embd.weight")
-    if embedding is None or not isinstance(tokens, list) or len(embedding.shape) != 2:
+    if not isinstance(tokens, list):
         return
-    if len(tokens) > embedding.shape[0]:
+    remedy = "The file is damaged or made by a faulty tool: get it again."
+    embedding = tensors.get("token_embd.weight")
+    if embedding is not None and len(embedding.shape) == 2 and len(tokens) > embedding.shape[0]:
         raise ModelFileError(
             f"the vocabulary has {len(tokens):,} tokens, but the embedding table "
             f"only {embedding.shape[0]:,} rows",
             where=str(path),
-            remedy="The file is damaged or made by a faulty tool: get it again.",
+            remedy=remedy,
         )
+    if len(set(tokens)) < len(tokens):
+        twin, count = Counter(token for token in tokens if token).most_common(1)[0]
+        if count > 1:
+            raise ModelFileError(
+                f"the token {twin!r} is {count} times in the vocabulary", where=str(path), remedy=remedy
+            )
