@@ -54,7 +54,9 @@ class EncoderConfig:
             )
         activation = config.get("hidden_act")
         if activation not in ("gelu", "relu"):
-            raise EngineError(f"The activation {activation!r} is not known; gelu and relu are.", where=str(path))
+            raise EngineError(
+                f"The activation {activation!r} is not known; gelu and relu are.", where=str(path)
+            )
         try:
             return cls(
                 n_layers=int(config["num_hidden_layers"]),
@@ -154,8 +156,8 @@ class _EncoderBuilder:
         positions = self._tensor("embeddings.position_embeddings.weight", (self.config.n_positions, size))
         # Every text is of segment 0: its vector is the same at all positions and is added once, here.
         segments = self._tensor("embeddings.token_type_embeddings.weight", (None, size))
-        length = ops.gather(ops.shape_of(input_ids), np.int64([1]), np.int64(0))
-        placed = ops.slice(positions + segments[:1], np.int64([0]), length, np.int64([1]), np.int64([0]))
+        length = ops.gather(ops.shape_of(input_ids), _ints(1), np.int64(0))
+        placed = ops.slice(positions + segments[:1], _ints(0), length, _ints(1), _ints(0))
         total = ops.add(ops.gather(words, input_ids, np.int64(0)), placed)  # (B, T, H)
         return self._layer_norm(total, "embeddings.LayerNorm")
 
@@ -166,7 +168,7 @@ class _EncoderBuilder:
             for part in ("query", "key", "value")
         )
         attended = ops.scaled_dot_product_attention(query, key, value, attention_mask=bias, causal=False)
-        merged = ops.reshape(ops.transpose(attended, np.int64([0, 2, 1, 3])), np.int64([0, 0, -1]), True)
+        merged = ops.reshape(ops.transpose(attended, _ints(0, 2, 1, 3)), _ints(0, 0, -1), True)
         mixed = self._linear(merged, f"{name}.attention.output.dense")
         hidden = self._layer_norm(ops.add(mixed, hidden), f"{name}.attention.output.LayerNorm")
         inner = self._linear(hidden, f"{name}.intermediate.dense")
@@ -177,8 +179,8 @@ class _EncoderBuilder:
     def _heads(self, flat: ov.Node) -> ov.Node:
         """(B, T, H) to (B, heads, T, head size)."""
         head_size = self.config.hidden_size // self.config.n_heads
-        split = ops.reshape(flat, np.int64([0, 0, self.config.n_heads, head_size]), True)
-        return ops.transpose(split, np.int64([0, 2, 1, 3]))
+        split = ops.reshape(flat, _ints(0, 0, self.config.n_heads, head_size), True)
+        return ops.transpose(split, _ints(0, 2, 1, 3))
 
     def _linear(self, hidden: ov.Node, name: str) -> ov.Node:
         weight = self._tensor(f"{name}.weight", (None, None))  # (out, in)
@@ -187,7 +189,7 @@ class _EncoderBuilder:
 
     def _layer_norm(self, hidden: ov.Node, name: str) -> ov.Node:
         size = self.config.hidden_size
-        normal = ops.mvn(hidden, np.int64([-1]), True, self.config.layer_norm_eps, "inside_sqrt")
+        normal = ops.mvn(hidden, _ints(-1), True, self.config.layer_norm_eps, "inside_sqrt")
         scaled = ops.multiply(normal, self._tensor(f"{name}.weight", (size,)))
         return ops.add(scaled, self._tensor(f"{name}.bias", (size,)))
 
@@ -199,13 +201,19 @@ class _EncoderBuilder:
         return ops.reduce_sum(weighted, np.int64(1), False)
 
     def _unit(self, vector: ov.Node) -> ov.Node:
-        return ops.normalize_l2(vector, np.int64([1]), 1e-24, "add")
+        return ops.normalize_l2(vector, _ints(1), 1e-24, "add")
 
     def _tensor(self, name: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
         value = self.tensors.get(name)
         if value is None:
             raise EngineError(f"The embedder has no tensor {name!r}.", remedy="Fetch the embedder again.")
-        wanted = [size if size is not None else found for size, found in zip(shape, value.shape, strict=False)]
+        wanted = [
+            size if size is not None else found for size, found in zip(shape, value.shape, strict=False)
+        ]
         if len(value.shape) != len(shape) or list(value.shape) != wanted:
             raise EngineError(f"The tensor {name!r} has the shape {value.shape} where {shape} is needed.")
         return value
+
+
+def _ints(*values: int) -> npt.NDArray[np.int64]:
+    return np.array(values, np.int64)

@@ -1,0 +1,134 @@
+"""Compiles an encoder for this machine, and keeps the compiled graph so that the next start is quick."""
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import openvino as ov
+
+from homespun.engines.errors import EngineError
+from homespun.engines.openvino.encoder_graph import EncoderConfig, build_encoder, read_tensors
+from homespun.engines.openvino.settings import core
+from homespun.models.digest import file_digest
+
+Precision = Literal["auto", "f32", "bf16"]
+
+#: Raised whenever `encoder_graph` builds something else from the same folder.
+GRAPH_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EmbedderOptions:
+    """How an embedder runs. A value of 0 means: chosen from this machine."""
+
+    precision: Precision = field(
+        default="auto", metadata={"help": "f32, bf16, or auto: bf16 where the processor computes in it"}
+    )
+    threads: int = field(default=0, metadata={"help": "processor threads; 0: all that this process may use"})
+    batch_size: int = field(default=4, metadata={"help": "texts that each thread computes together"})
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("auto", "f32", "bf16"):
+            raise EngineError(f"The precision {self.precision!r} is not known; auto, f32 and bf16 are.")
+        if self.threads < 0 or self.batch_size < 1:
+            raise EngineError(
+                f"An embedder needs 0 or more threads and a batch of 1 or more texts, not {self.threads} "
+                f"and {self.batch_size}."
+            )
+
+
+def compile_encoder(
+    path: Path, config: EncoderConfig, options: EmbedderOptions, cache_path: Path | None
+) -> ov.CompiledModel:
+    """The encoder of a folder, compiled for this processor or taken from the cache.
+
+    Args:
+        path: a sentence-transformers folder.
+        config: what `EncoderConfig.from_folder` read there.
+        options: precision and threads.
+        cache_path: where compiled graphs are kept; None keeps nothing.
+
+    Raises:
+        EngineError: damaged weights, or a precision that this processor lacks.
+    """
+    settings = _settings(core(), options)
+    blob_path = cache_path / _cache_name(path, config, settings) if cache_path else None
+    if blob_path and (kept := _load(core(), blob_path, settings)):
+        return kept
+    compiled = core().compile_model(build_encoder(config, read_tensors(path)), "CPU", settings)
+    if blob_path:
+        _keep(compiled, blob_path)
+    return compiled
+
+
+def product_precision(compiled: ov.CompiledModel) -> str:
+    """The precision that the matrix products really run in, as the compiled graph states it."""
+    found = set()
+    for node in compiled.get_runtime_model().get_ops():
+        info = node.get_rt_info()
+        if info["layerType"].astype(str) in ("FullyConnected", "MatMul"):
+            found.add(info["runtimePrecision"].astype(str))
+    return ", ".join(sorted(found))
+
+
+def _settings(runtime: ov.Core, options: EmbedderOptions) -> dict[str, Any]:
+    """Every property that changes numbers or speed, said explicitly: the defaults differ by machine."""
+    able = "BF16" in runtime.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if options.precision == "bf16" and not able:
+        raise EngineError(
+            "This processor does not compute in bf16.", remedy="Use the precision auto or f32 here."
+        )
+    precision = ("bf16" if able else "f32") if options.precision == "auto" else options.precision
+    threads = options.threads or available_threads()
+    return {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads,
+        # One stream a thread: passages are many and small, and threads that share one wait for each other.
+        "NUM_STREAMS": threads,
+        "ENABLE_CPU_PINNING": False,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        # Each shape met is remembered, by default 5,000 of them.
+        "CPU_RUNTIME_CACHE_CAPACITY": 256,
+    }
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _cache_name(path: Path, config: EncoderConfig, settings: dict[str, Any]) -> str:
+    weights = file_digest(path / "model.safetensors")
+    stated = json.dumps([repr(config), settings, ov.get_version(), GRAPH_VERSION], sort_keys=True)
+    return f"{weights[:16]}-{hashlib.sha256(stated.encode()).hexdigest()[:16]}.encoder"
+
+
+def _load(runtime: ov.Core, blob_path: Path, settings: dict[str, Any]) -> ov.CompiledModel | None:
+    """The kept graph, if it is there and whole: native code gets no bytes that were not checked."""
+    try:
+        data = blob_path.read_bytes()
+        digest, blob = data[:32], data[32:]
+        if hashlib.sha256(blob).digest() != digest:
+            return None
+        return runtime.import_model(blob, "CPU", settings)
+    except (OSError, RuntimeError):
+        return None
+
+
+def _keep(compiled: ov.CompiledModel, blob_path: Path) -> None:
+    part_path = blob_path.with_suffix(f".{os.getpid()}.part")
+    blob = compiled.export_model().getvalue()
+    # A disk that is full or read-only costs the quick start and nothing else.
+    try:
+        blob_path.parent.mkdir(parents=True, exist_ok=True)
+        part_path.write_bytes(hashlib.sha256(blob).digest() + blob)
+        part_path.replace(blob_path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part_path.unlink()
