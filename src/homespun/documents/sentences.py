@@ -4,14 +4,15 @@ import re
 
 _CLOSERS = "\"'”’»›)\\]）」』】〕"
 _STOP = re.compile(
-    rf"(?P<western>[.!?…]+)[{_CLOSERS}]*(?=\s|\Z)"
+    rf"(?<![.!?…])(?P<western>[.!?…]++)[{_CLOSERS}]*+(?=\s|\Z)"
     rf"|[。！？｡．]+[{_CLOSERS}]*"
     rf"|[।॥۔؟።။։]+[{_CLOSERS}]*"
-    r"|(?P<line>[ \t]*(?:\r\n|\r|\n|\f|\v|\x85|\u2028|\u2029)\s*)"
+    r"|(?P<line>(?:\r\n|\r|\n|\f|\v|\x85|\u2028|\u2029)\s*)"
 )
 _WORD_BEFORE = re.compile(r"[\w.&/-]+\Z")
 #: "J. B. Smith", but not "hepatitis B. Then": a name begins, or goes on after a capital.
-_INITIAL = re.compile(r"(?:\A|[\n.!?]\s*|[(\"“]|\b[^\W\d_a-z]\w*\.?\s)[^\W\d_a-z]\Z")
+_INITIAL = re.compile(r"(?:\A|[\n.!?]\s*|[(\"“]|\b[^\W\d_a-z]\w*\.?\s|\b[a-z]\. ?)[^\W\d_a-z]\Z")
+_SPACED_SHORT = re.compile(r"\b[a-z]\. [A-Za-zÄÖÜ]\.")
 _FIRST_AFTER = re.compile(r"\s+[\"'“‘«„(\[]*(\w+)?")
 
 
@@ -90,6 +91,8 @@ def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
         return False
     match = _WORD_BEFORE.search(before)
     word = match[0].lower().lstrip("-&/") if match else ""
+    if _SPACED_SHORT.match(text, stop.start() - 1):  # "z. B."
+        return False
     if _INITIAL.search(before):
         return not next_word
     if word in _TITLES:
@@ -107,8 +110,10 @@ def _line_ends_sentence(text: str, stop: re.Match[str]) -> bool:
         return True
     if stop.end() == len(text):
         return True
-    before_start = max(text.rfind("\n", 0, stop.start()), text.rfind("\r", 0, stop.start())) + 1
-    line = text[before_start : stop.start()]
+    # The last part of a very long line says enough.
+    earliest = max(0, stop.start() - 200)
+    ends = [text.rfind(sign, earliest, stop.start()) for sign in "\n\r"]
+    line = text[max(earliest, *(end + 1 for end in ends)) : stop.start()].rstrip()
     following = (
         text[stop.start("line") : stop.end()].lstrip("\r\n\x85\u2028\u2029\v")
         + text[stop.end() : stop.end() + 60]
