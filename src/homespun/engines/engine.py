@@ -82,6 +82,7 @@ class Generation:
 
     Attributes:
         token_ids: tokens written, without the end token.
+        steps: what was drawn, the end token too; their texts joined are the text.
         n_cached_tokens: prompt tokens whose keys and values were already there.
         seed: the seed that was used; the same seed, prompt and options give the same text.
         read_s, write_s: seconds until the first token, and from there to the end.

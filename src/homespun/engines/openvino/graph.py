@@ -8,38 +8,19 @@ flat tokens of many requests in, keys and values in blocks of a shared cache. La
 Shapes: N tokens of all requests in one step, H hidden size, V vocabulary, R total rank of the adapters.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
-from openvino._offline_transformations import paged_attention_transformation
 
 from homespun.engines.errors import EngineError
-from homespun.engines.openvino.bank import AdapterBank, Site
+from homespun.engines.openvino.bank import BankNodes, site_groups
 from homespun.engines.openvino.weights import AffineWeight, FloatWeight, Weight, read_weight
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
 
 SUPPORTED_ARCHITECTURES = ("llama", "qwen2", "qwen3")
-
-#: GGUF name of each linear layer, its PEFT name, and the sites that read the same input (one A product).
-LINEAR_GROUPS: tuple[tuple[tuple[str, str], ...], ...] = (
-    (("attn_q", "self_attn.q_proj"), ("attn_k", "self_attn.k_proj"), ("attn_v", "self_attn.v_proj")),
-    (("attn_output", "self_attn.o_proj"),),
-    (("ffn_gate", "mlp.gate_proj"), ("ffn_up", "mlp.up_proj")),
-    (("ffn_down", "mlp.down_proj"),),
-)
-
-
-@dataclass(frozen=True)
-class PagedGraph:
-    """The paged model and the places where adapters go (none when built without a bank)."""
-
-    model: ov.Model
-    bank: AdapterBank | None
-
 
 def interleaved_to_half(n_rows: int, n_heads: int) -> np.ndarray:
     """Row order that turns ggml's interleaved rotary layout of llama q and k into halves.
@@ -118,11 +99,11 @@ class GraphBuilder:
         self.file = file
         self.config = config
         self.window = window
-        self.bank = AdapterBank() if with_bank else None
+        self._bank = BankNodes() if with_bank else None
         self._states: list[Any] = []
 
-    def build(self) -> PagedGraph:
-        """The paged graph. Output `logits` is (positions asked for, V)."""
+    def build(self) -> Any:
+        """The graph with states, ready for the paged pass. Output `logits` is (positions asked for, V)."""
         config = self.config
         ids = ops.parameter([-1, -1], np.int64, name="input_ids")
         mask = ops.parameter([-1, -1], np.int64, name="attention_mask")
@@ -148,10 +129,8 @@ class GraphBuilder:
         logits = ops.reshape(logits, _ints(-1, config.vocab_size), False)
         result = ops.result(logits, name="logits")
         result.output(0).set_names({"logits"})
-        bank_inputs = self.bank.parameters if self.bank else []
-        model = ov.Model([result], self._states, [*inputs, *bank_inputs], "homespun")
-        paged_attention_transformation(model, False, False, False, False, False, False)
-        return PagedGraph(model, self.bank)
+        bank_inputs = self._bank.parameters if self._bank else []
+        return ov.Model([result], self._states, [*inputs, *bank_inputs], "homespun")
 
     def _head(self) -> Any:
         if "output.weight" in self.file.tensors:
@@ -183,43 +162,39 @@ class GraphBuilder:
         root = ops.sqrt(ops.add(mean, ops.constant(np.float32(self.config.rms_eps))))
         return ops.multiply(ops.multiply(x, ops.divide(ops.constant(np.float32(1)), root)), scale)
 
-    def _linears(self, x: Any, layer: int, group: tuple[tuple[str, str], ...]) -> list[Any]:
+    def _linears(self, x: Any, layer: int, number: int) -> list[Any]:
         """The linear layers that read the same input, with their adapters: (N, 1, rows) each."""
+        group = site_groups(self.file, layer)[number]
         outputs = []
-        sites = []
-        for gguf_name, peft_name in group:
-            name = f"blk.{layer}.{gguf_name}"
-            weight = read_weight(self.file, f"{name}.weight")
-            n_rows = self.file.tensors[f"{name}.weight"].shape[0]
-            order = self._row_order(gguf_name, n_rows)
+        for site in group:
+            weight = read_weight(self.file, f"{site.gguf_name}.weight")
+            order = self._row_order(site.gguf_name, site.n_rows)
             if order is not None:
                 weight = weight.take_rows(order)
-            full = f"model.layers.{layer}.{peft_name}"
-            node = ops.matmul(x, weight_node(weight, f"{full}.weight"), False, True)
-            node.set_friendly_name(f"__module.{full}/ov_ext::linear/MatMul")
-            if f"{name}.bias" in self.file.tensors:
-                bias = self.file.dequantize(f"{name}.bias").reshape(-1)
+            node = ops.matmul(x, weight_node(weight, f"{site.name}.weight"), False, True)
+            node.set_friendly_name(f"__module.{site.name}/ov_ext::linear/MatMul")
+            if f"{site.gguf_name}.bias" in self.file.tensors:
+                bias = self.file.dequantize(f"{site.gguf_name}.bias").reshape(-1)
                 node = ops.add(node, _constant(bias if order is None else bias[order]))
             outputs.append(node)
-            n_columns = self.file.tensors[f"{name}.weight"].shape[1]
-            sites.append(Site(full, n_rows, n_columns))
-        return outputs if self.bank is None else self.bank.attach(x, outputs, sites)
+        return outputs if self._bank is None else self._bank.attach(x, outputs, group, layer, number)
 
     def _row_order(self, gguf_name: str, n_rows: int) -> np.ndarray | None:
-        if self.config.architecture != "llama" or gguf_name not in ("attn_q", "attn_k"):
+        kind = gguf_name.rsplit(".", 1)[-1]
+        if self.config.architecture != "llama" or kind not in ("attn_q", "attn_k"):
             return None
-        heads = self.config.n_heads if gguf_name == "attn_q" else self.config.n_kv_heads
+        heads = self.config.n_heads if kind == "attn_q" else self.config.n_kv_heads
         return interleaved_to_half(n_rows, heads)
 
     def _layer(self, x: Any, layer: int) -> Any:
         attention_in = self._norm(x, f"blk.{layer}.attn_norm.weight")
-        q, k, v = self._linears(attention_in, layer, LINEAR_GROUPS[0])
+        q, k, v = self._linears(attention_in, layer, 0)
         attention = self._attention(q, k, v, layer)
-        (out,) = self._linears(attention, layer, LINEAR_GROUPS[1])
+        (out,) = self._linears(attention, layer, 1)
         x = ops.add(x, out)
         ffn_in = self._norm(x, f"blk.{layer}.ffn_norm.weight")
-        gate, up = self._linears(ffn_in, layer, LINEAR_GROUPS[2])
-        (down,) = self._linears(ops.multiply(ops.swish(gate), up), layer, LINEAR_GROUPS[3])
+        gate, up = self._linears(ffn_in, layer, 2)
+        (down,) = self._linears(ops.multiply(ops.swish(gate), up), layer, 3)
         return ops.add(x, down)
 
     def _heads(self, x: Any, n_heads: int, norm: str | None) -> Any:

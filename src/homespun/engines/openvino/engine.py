@@ -1,0 +1,254 @@
+"""The OpenVINO engine: one GGUF file, imported exactly, behind the `Engine` protocol."""
+
+import queue
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+
+from homespun.engines.engine import (
+    EngineFacts,
+    EngineOptions,
+    FloatArray,
+    Generation,
+    GenerationStream,
+    Request,
+    ScoreRequest,
+    Step,
+)
+from homespun.engines.errors import EngineError, WindowError
+from homespun.engines.openvino.adapters import read_adapter
+from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool
+from homespun.engines.openvino.loop import StepLoop
+from homespun.engines.openvino.measure import choose_fast
+from homespun.engines.openvino.paged import PagedModel
+from homespun.engines.openvino.roster import AdapterRoster
+from homespun.engines.openvino.sequence import Reading, RunningSequence, Writing
+from homespun.engines.openvino.settings import PRECISIONS
+from homespun.engines.openvino.support import check_supported
+from homespun.engines.processor import available_memory_bytes, processor_name, usable_threads
+from homespun.engines.sampling import check_options
+from homespun.models.config import ModelConfig
+from homespun.models.gguf import read_gguf
+from homespun.models.template import ChatTemplate
+from homespun.models.tokenizer import Tokenizer
+from homespun.progress import Progress, no_progress
+from homespun.sizing.memory import cache_bytes_per_token
+
+DEFAULT_CACHE_TOKENS = 32768
+CACHE_SHARE = 0.25  # of the memory that is free when the model is loaded
+
+
+class OpenVINOEngine:
+    """See `homespun.engines.engine.Engine`; `close` it, or use it in a `with` block."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: EngineOptions = EngineOptions(),
+        *,
+        cache_path: Path | None = None,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Load a GGUF file.
+
+        Args:
+            path: the file.
+            options: mode, threads, window and cache size.
+            cache_path: folder for the imported graph and the measured choice of precision; None: no cache.
+
+        Raises:
+            ModelFileError: a broken file.
+            EngineError: an architecture, format or option that this engine does not take.
+        """
+        file = read_gguf(path)
+        config = ModelConfig.from_gguf(file)
+        check_supported(file, config)
+        self._tokenizer = Tokenizer.from_gguf(file)
+        self._template = ChatTemplate.from_gguf(file, self._tokenizer)
+        n_threads = options.threads or usable_threads()
+        window = _checked_window(options.window, config)
+        if options.mode == "exact":
+            precision, loss = PRECISIONS["f32"], None
+        else:
+            precision, loss = choose_fast(file, config, self._tokenizer, n_threads, cache_path, progress)
+        n_blocks = _n_cache_blocks(options, config, window, precision.cache)
+        pool = BlockPool(n_blocks)
+        self._window = min(window, n_blocks * BLOCK_TOKENS)
+        model = PagedModel(file, config, precision, n_threads, window, n_blocks, cache_path)
+        self._roster = AdapterRoster(file, config.n_layers, model, pool)
+        self._loop = StepLoop(model, pool, self._roster)
+        self._file = file
+        self._n_layers = config.n_layers
+        self._facts = EngineFacts(
+            engine="openvino",
+            version=ov.get_version().split("-")[0],
+            model_path=str(path),
+            architecture=config.architecture,
+            mode=options.mode,
+            window=self._window,
+            threads=n_threads,
+            precision=model.effective_precision,
+            cache_precision=model.cache_precision,
+            processor=processor_name(),
+            loss_nats=loss,
+        )
+
+    def __enter__(self) -> "OpenVINOEngine":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What runs, and how."""
+        return self._facts
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The file's own tokenizer."""
+        return self._tokenizer
+
+    @property
+    def template(self) -> ChatTemplate:
+        """The file's own chat template."""
+        return self._template
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the loaded adapters."""
+        return self._roster.names
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Write all answers in shared batches. See `Engine.generate`."""
+        sequences = [self._writing(request, None) for request in requests]
+        self._run(sequences)
+        return [sequence.result() for sequence in sequences]
+
+    def stream(self, request: Request) -> GenerationStream:
+        """Write one answer step by step. See `Engine.stream`."""
+        return _Stream(self, request)
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[FloatArray]:
+        """Log-probabilities of given tokens. See `Engine.score`."""
+        for request in requests:
+            if not 1 <= request.n_scored < len(request.token_ids):
+                raise EngineError(
+                    f"n_scored is {request.n_scored}; it must be between 1 and the number of tokens less one "
+                    f"({len(request.token_ids) - 1}), for each token is scored given those before it"
+                )
+            self._check_tokens(request.token_ids, room=0)
+        sequences = [Reading(r.token_ids, r.n_scored, r.adapter, whole=False) for r in requests]
+        self._run(sequences)
+        return [sequence.result() for sequence in sequences]
+
+    def distributions(
+        self, token_ids: Sequence[int], *, last: int = 1, adapter: str | None = None
+    ) -> FloatArray:
+        """Log-probabilities of every next token. See `Engine.distributions`."""
+        self._check_tokens(token_ids, room=0)
+        if not 1 <= last <= len(token_ids):
+            raise EngineError(f"last is {last}; it must be between 1 and the number of tokens ({len(token_ids)})")
+        sequence = Reading(token_ids, last, adapter, whole=True)
+        self._run([sequence])
+        return sequence.result()
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        """Make a PEFT LoRA folder available. See `Engine.load_adapter`."""
+        pairs = read_adapter(path, self._file, self._n_layers)
+        self._loop.call(lambda: self._roster.put(name, pairs))
+
+    def remove_adapter(self, name: str) -> None:
+        """Take an adapter away from new requests; running ones end with it."""
+        self._loop.call(lambda: self._roster.remove(name))
+
+    def close(self) -> None:
+        """End the step loop and free the model."""
+        self._loop.close()
+
+    def _writing(self, request: Request, on_step: "queue.SimpleQueue[Step | None] | None") -> Writing:
+        check_options(request.options)
+        self._check_tokens(request.token_ids, room=1)
+        put = on_step.put if on_step is not None else None
+        return Writing(request, self._tokenizer, self._window, put)
+
+    def _check_tokens(self, token_ids: Sequence[int], room: int) -> None:
+        if not len(token_ids):
+            raise EngineError("the prompt is empty", remedy="Give at least one token.")
+        if len(token_ids) + room > self._window:
+            raise WindowError(
+                f"the prompt has {len(token_ids)} tokens; the window holds {self._window}, answer included",
+                remedy="Shorten the prompt, or use a model with a larger window.",
+            )
+        ids = np.asarray(token_ids)
+        if ids.min() < 0 or ids.max() >= self._tokenizer.n_vocab:
+            raise EngineError(f"token ids must be between 0 and {self._tokenizer.n_vocab - 1}")
+
+    def _run(self, sequences: Sequence[RunningSequence]) -> None:
+        """Submit and wait; if one fails or the caller is interrupted, the others are cancelled."""
+        try:
+            for sequence in sequences:
+                self._loop.submit(sequence)
+            for sequence in sequences:
+                sequence.done.wait()
+                if sequence.error is not None:
+                    raise sequence.error
+        except BaseException:
+            for sequence in sequences:
+                self._loop.cancel(sequence)
+            raise
+
+
+class _Stream:
+    """A writing sequence seen from the outside."""
+
+    def __init__(self, engine: OpenVINOEngine, request: Request) -> None:
+        self._queue: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+        self._loop = engine._loop
+        self._sequence = engine._writing(request, self._queue)
+        self._sequence.on_close = lambda: self._queue.put(None)
+        self._loop.submit(self._sequence)
+
+    def __iter__(self) -> Iterator[Step]:
+        try:
+            while (step := self._queue.get()) is not None:
+                yield step
+        finally:
+            self.cancel()
+        if self._sequence.error is not None:
+            raise self._sequence.error
+
+    def cancel(self) -> None:
+        """End within one step."""
+        if not self._sequence.is_finished:
+            self._loop.cancel(self._sequence)
+
+    @property
+    def result(self) -> Generation:
+        """The finished answer."""
+        if not self._sequence.done.is_set():
+            raise EngineError("the answer is not finished: read the stream to its end, or cancel it")
+        return self._sequence.result()
+
+
+def _checked_window(window: int, config: ModelConfig) -> int:
+    if window < 0 or window > config.context_length:
+        raise EngineError(
+            f"window is {window}; this model was trained for at most {config.context_length} tokens",
+            remedy=f"Choose a window between 1 and {config.context_length}, or 0 for the model's own.",
+        )
+    return window or config.context_length
+
+
+def _n_cache_blocks(options: EngineOptions, config: ModelConfig, window: int, cache_precision: str) -> int:
+    """Blocks of the cache: what was asked for, else as many as a share of the free memory holds."""
+    if options.cache_tokens:
+        return -(-options.cache_tokens // BLOCK_TOKENS)
+    per_token = cache_bytes_per_token(config, cache_precision)
+    affordable = int(available_memory_bytes() * CACHE_SHARE / per_token)
+    n_tokens = min(max(DEFAULT_CACHE_TOKENS, window), affordable)
+    if n_tokens < BLOCK_TOKENS:
+        raise EngineError(f"there is no memory for a key-value cache ({per_token} bytes a token)")
+    return n_tokens // BLOCK_TOKENS

@@ -1,0 +1,218 @@
+"""The step loop: continuous batching of everything that runs on one model (Yu et al. 2022, Orca).
+
+One thread owns the model. At each step it lets waiting sequences in while the cache has room for all that
+they may become, gives every writing sequence its one token, fills the rest of the step with chunks of
+prompts, and computes them in one pass. A sequence that is cancelled leaves before the next step.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from homespun.engines.errors import EngineError, WindowError
+from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool
+from homespun.engines.openvino.paged import PagedModel, Part
+from homespun.engines.openvino.roster import AdapterRoster
+from homespun.engines.openvino.sequence import RunningSequence
+
+STEP_TOKENS = 1024  # most tokens in one step while nobody is waiting for a next token
+STEP_TOKENS_WHILE_WRITING = 256  # ... and while somebody is, so that writing does not stall
+STEP_ASKED = 256  # most positions whose logits are wanted in one step (each is a row of n_vocab floats)
+MAX_SEQUENCES = 64
+
+
+class StepLoop:
+    """Runs sequences on a paged model in a thread of its own."""
+
+    def __init__(self, model: PagedModel, pool: BlockPool, roster: AdapterRoster) -> None:
+        self._model = model
+        self._pool = pool
+        self._roster = roster
+        self._waiting: deque[RunningSequence] = deque()
+        self._running: list[RunningSequence] = []
+        self._calls: deque[tuple[Callable[[], None], threading.Event, list[BaseException]]] = deque()
+        self._wake = threading.Condition()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="homespun-steps", daemon=True)
+        self._thread.start()
+
+    def submit(self, sequence: RunningSequence) -> None:
+        """Let a sequence in; its `done` is set when it has finished, failed or was cancelled.
+
+        Raises:
+            WindowError: it could never fit the cache.
+            EngineError: the engine is closed.
+        """
+        needed = -(-sequence.n_total // BLOCK_TOKENS)
+        if needed > self._pool.n_blocks:
+            raise WindowError(
+                f"prompt and answer need {sequence.n_total} tokens of key-value cache; "
+                f"it holds {self._pool.n_blocks * BLOCK_TOKENS}",
+                remedy="Ask for fewer new tokens, or load the model with a larger cache_tokens.",
+            )
+        with self._wake:
+            if self._is_closed:
+                raise EngineError("the engine is closed")
+            self._waiting.append(sequence)
+            self._wake.notify()
+
+    def cancel(self, sequence: RunningSequence) -> None:
+        """End a sequence within one step."""
+        with self._wake:
+            sequence.is_cancelled = True
+            self._wake.notify()
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run something between two steps in the loop's own thread, and wait for it."""
+        finished = threading.Event()
+        errors: list[BaseException] = []
+        with self._wake:
+            if self._is_closed:
+                raise EngineError("the engine is closed")
+            self._calls.append((action, finished, errors))
+            self._wake.notify()
+        finished.wait()
+        if errors:
+            raise errors[0]
+
+    def close(self) -> None:
+        """Cancel everything and end the thread."""
+        with self._wake:
+            self._is_closed = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            self._run_calls()
+            self._drop_cancelled()
+            self._admit()
+            if self._running:
+                self._step_safely()
+        for sequence in [*self._running, *self._waiting]:
+            sequence.error = EngineError("the engine was closed")
+            sequence.close()
+        self._run_calls()
+
+    def _wait_for_work(self) -> bool:
+        with self._wake:
+            while not (self._waiting or self._running or self._calls or self._is_closed):
+                self._wake.wait()
+            return not self._is_closed
+
+    def _run_calls(self) -> None:
+        while self._calls:
+            action, finished, errors = self._calls.popleft()
+            try:
+                action()
+            except BaseException as error:  # handed to the caller, whose call it is
+                errors.append(error)
+            finished.set()
+
+    def _drop_cancelled(self) -> None:
+        for sequence in [s for s in self._running if s.is_cancelled]:
+            self._leave(sequence)
+        with self._wake:
+            gone = [s for s in self._waiting if s.is_cancelled]
+            for sequence in gone:
+                self._waiting.remove(sequence)
+        for sequence in gone:
+            sequence.close()
+
+    def _admit(self) -> None:
+        """Let sequences in, oldest first, while the cache can hold all that they may become."""
+        while self._waiting and len(self._running) < MAX_SEQUENCES:
+            sequence = self._waiting[0]
+            try:
+                root = self._roster.root(sequence.adapter)
+            except EngineError as error:
+                self._waiting.popleft()
+                sequence.error = error
+                sequence.close()
+                continue
+            # The first token asked for must be computed, and so the block that it stands in.
+            known, node = self._pool.find_prefix(root, sequence.token_ids, sequence.first_asked)
+            promised = -(-sequence.n_total // BLOCK_TOKENS) - len(known)
+            if promised + self._pool.n_idle(known) > self._pool.n_available:
+                return
+            self._waiting.popleft()
+            sequence.root, sequence.node = root, node
+            sequence.version = self._roster.enter(sequence.adapter)
+            self._pool.share(known)
+            self._pool.reserve(promised)
+            sequence.n_promised = promised
+            sequence.blocks = list(known)
+            sequence.n_computed = sequence.n_cached = len(known) * BLOCK_TOKENS
+            self._running.append(sequence)
+
+    def _leave(self, sequence: RunningSequence) -> None:
+        self._running.remove(sequence)
+        self._pool.release_reserved(sequence.n_promised)
+        self._pool.give_back(sequence.blocks)
+        self._roster.leave(sequence.version)
+        sequence.close()
+
+    def _plan(self) -> list[tuple[RunningSequence, int]]:
+        """Which sequences take part in this step, with how many tokens."""
+        writing = [s for s in self._running if s.n_waiting == 1]
+        budget = STEP_TOKENS_WHILE_WRITING if writing else STEP_TOKENS
+        asked = STEP_ASKED
+        plan: list[tuple[RunningSequence, int]] = []
+        for sequence in [*writing, *(s for s in self._running if s.n_waiting > 1)]:
+            n_new = min(sequence.n_waiting, max(budget, 1 if sequence.n_waiting == 1 else 0))
+            if n_new and len(sequence.asked(n_new)) > asked:
+                n_new = max(sequence.first_asked - sequence.n_computed, 0) + asked
+            if n_new <= 0:
+                continue
+            plan.append((sequence, n_new))
+            budget -= n_new
+            asked = max(asked - len(sequence.asked(n_new)), 0)
+        return plan
+
+    def _step_safely(self) -> None:
+        """One step; a failure ends the sequences that took part, with its reason, and not the loop."""
+        plan = self._plan()
+        try:
+            self._step(plan)
+        except Exception as error:
+            for sequence, _ in plan:
+                sequence.error = error if isinstance(error, EngineError) else EngineError(f"a step failed: {error}")
+                sequence.is_finished = True
+        for sequence in [s for s in self._running if s.is_finished]:
+            self._leave(sequence)
+
+    def _step(self, plan: list[tuple[RunningSequence, int]]) -> None:
+        parts = []
+        for sequence, n_new in plan:
+            self._grow(sequence, sequence.n_computed + n_new)
+            begin = sequence.n_computed
+            new = sequence.token_ids[begin : begin + n_new]
+            parts.append(Part(new, begin, sequence.blocks, sequence.asked(n_new)))
+        mask = self._roster.mask([(sequence.version, n_new) for sequence, n_new in plan])
+        logits = self._model.forward(parts, mask)
+        row = 0
+        for (sequence, n_new), part in zip(plan, parts, strict=True):
+            self._advance(sequence, n_new)
+            rows = logits[row : row + len(part.asked)]
+            row += len(part.asked)
+            sequence.take(rows)
+
+    def _grow(self, sequence: RunningSequence, n_tokens: int) -> None:
+        while len(sequence.blocks) * BLOCK_TOKENS < n_tokens:
+            sequence.blocks.append(self._pool.take())
+            sequence.n_promised -= 1
+
+    def _advance(self, sequence: RunningSequence, n_new: int) -> None:
+        """Count new tokens as computed, and make the blocks that they filled known."""
+        before = sequence.n_computed // BLOCK_TOKENS
+        sequence.n_computed += n_new
+        for number in range(before, sequence.n_computed // BLOCK_TOKENS):
+            tokens = tuple(sequence.token_ids[number * BLOCK_TOKENS : (number + 1) * BLOCK_TOKENS])
+            sequence.node = self._pool.remember(sequence.node, tokens, sequence.blocks[number])
+
+
+def blocks_for(n_tokens: int) -> int:
+    """Blocks that hold so many tokens."""
+    return int(np.ceil(n_tokens / BLOCK_TOKENS))

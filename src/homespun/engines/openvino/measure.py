@@ -1,0 +1,146 @@
+"""Which precision is fastest on this processor, measured on the very model, with what it loses.
+
+The first time that a model is loaded in fast mode here, each candidate reads a text and its distributions
+are compared with the exact ones. The fastest whose mean loss is at most `MAX_LOSS_NATS` is taken and
+remembered under the model, the processor and the library's version.
+"""
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from homespun.engines.openvino.loop import blocks_for
+from homespun.engines.openvino.paged import PagedModel, Part
+from homespun.engines.openvino.settings import PRECISIONS, Precision, fast_candidates
+from homespun.engines.processor import processor_name
+from homespun.engines.sampling import log_softmax
+from homespun.models.config import ModelConfig
+from homespun.models.gguf import GGUFFile
+from homespun.models.tokenizer import Tokenizer
+from homespun.progress import Progress
+
+MAX_LOSS_NATS = 0.003
+PROBE_TOKENS = 512
+PROBE_WRITES = 8
+#: A grounded answer reads about fifteen tokens for each one that it writes.
+WRITES_PER_READ = 1 / 15
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One candidate: tokens read and written a second, and mean KL to exact mode in nats."""
+
+    precision: str
+    read_tokens_per_s: float
+    write_tokens_per_s: float
+    loss_nats: float
+
+    @property
+    def seconds_per_token(self) -> float:
+        """Cost of one token read together with its share of writing."""
+        return 1 / self.read_tokens_per_s + WRITES_PER_READ / self.write_tokens_per_s
+
+
+def mean_kl_nats(reference: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
+    """Mean over rows of KL(reference || other) of log-probabilities (rows, n_vocab), in nats."""
+    p = reference.astype(np.float64)
+    return float((np.exp(p) * (p - other.astype(np.float64))).sum(axis=-1).mean())
+
+
+def choose_fast(
+    file: GGUFFile,
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    n_threads: int,
+    cache_path: Path | None,
+    progress: Progress,
+) -> tuple[Precision, float | None]:
+    """The precision of fast mode and its measured loss, remembered in the cache folder."""
+    note = None if cache_path is None else cache_path / f"precision-{_key(file, n_threads)}.json"
+    measured = _recall(note)
+    if measured is None:
+        measured = _measure_all(file, config, tokenizer, n_threads, cache_path, progress)
+        _remember(note, measured)
+    allowed = [m for m in measured if m.loss_nats <= MAX_LOSS_NATS]
+    best = min(allowed, key=lambda m: m.seconds_per_token)
+    return PRECISIONS[best.precision], best.loss_nats  # type: ignore[index]
+
+
+def _key(file: GGUFFile, n_threads: int) -> str:
+    parts = (file.digest, processor_name(), n_threads, ov.get_version(), 1)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def _recall(note: Path | None) -> list[Measured] | None:
+    if note is None:
+        return None
+    try:
+        return [Measured(**entry) for entry in json.loads(note.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _remember(note: Path | None, measured: list[Measured]) -> None:
+    if note is None:
+        return
+    note.parent.mkdir(parents=True, exist_ok=True)
+    temporary = note.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps([asdict(m) for m in measured], indent=1), encoding="utf-8")
+    temporary.replace(note)
+
+
+def probe_text() -> str:
+    """The text on which precisions are compared; written for this project."""
+    return resources.files("homespun.engines").joinpath("probe.txt").read_text(encoding="utf-8")
+
+
+def _measure_all(
+    file: GGUFFile,
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    n_threads: int,
+    cache_path: Path | None,
+    progress: Progress,
+) -> list[Measured]:
+    token_ids = tokenizer.encode(probe_text())[: min(PROBE_TOKENS, config.context_length - PROBE_WRITES)]
+    candidates = [PRECISIONS["f32"], *(p for p in fast_candidates() if p.name != "f32")]
+    reference = None
+    measured = []
+    for number, precision in enumerate(candidates):
+        progress("measuring this model's fast mode", number, len(candidates))
+        n_blocks = blocks_for(len(token_ids) + PROBE_WRITES)
+        # The default window keeps one imported graph for measuring and for running.
+        window = config.context_length
+        model = PagedModel(file, config, precision, n_threads, window, n_blocks, cache_path)
+        half = len(token_ids) // 2
+        blocks = range(n_blocks)
+        rows = log_softmax(model.forward([Part(token_ids, 0, blocks, range(half, len(token_ids)))]))
+        if reference is None:
+            reference = rows
+        read_s = min(_timed(model, Part(token_ids, 0, blocks, [len(token_ids) - 1])) for _ in range(3))
+        past = len(token_ids)
+        writes = [_timed(model, Part([token_ids[0]], past + i, blocks, [0])) for i in range(PROBE_WRITES)]
+        measured.append(
+            Measured(
+                precision.name,
+                len(token_ids) / read_s,
+                1 / min(writes),
+                max(mean_kl_nats(reference, rows), 0.0),
+            )
+        )
+    progress("measuring this model's fast mode", len(candidates), len(candidates))
+    return measured
+
+
+def _timed(model: PagedModel, part: Part) -> float:
+    started = time.perf_counter()
+    model.forward([part])
+    return time.perf_counter() - started

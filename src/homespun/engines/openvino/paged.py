@@ -1,0 +1,132 @@
+"""A compiled paged model: one step of many sequences in, logits out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from homespun.engines.openvino.bank import BankInputs
+from homespun.engines.openvino.blocks import BLOCK_TOKENS
+from homespun.engines.openvino.graph_file import load_or_build
+from homespun.engines.openvino.settings import Precision, core, effective_precision, properties
+from homespun.models.config import ModelConfig
+from homespun.models.gguf import GGUFFile
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sequence's share of a step: new tokens after `n_past` ones whose keys and values stand in blocks.
+
+    `asked` are the places among the new tokens whose logits are wanted, rising.
+    """
+
+    token_ids: Sequence[int]
+    n_past: int
+    blocks: Sequence[int]
+    asked: Sequence[int]
+
+
+class PagedModel:
+    """The model's graphs (without and, once adapters come, with their inputs) on one key-value cache."""
+
+    def __init__(
+        self,
+        file: GGUFFile,
+        config: ModelConfig,
+        precision: Precision,
+        n_threads: int,
+        window: int,
+        n_blocks: int,
+        cache_path: Path | None,
+    ) -> None:
+        self._file = file
+        self._config = config
+        self._precision = precision
+        self._n_threads = n_threads
+        self._window = window
+        self._n_blocks = n_blocks
+        self._cache_path = cache_path
+        self._caches: dict[str, Any] = {}
+        self._bank_request: Any = None
+        compiled = self._compile(with_bank=False)
+        self.effective_precision = effective_precision(compiled, precision)
+        self.cache_precision = self._make_caches(compiled)
+        self._request = self._make_request(compiled)
+
+    def _compile(self, *, with_bank: bool) -> Any:
+        model = load_or_build(self._file, self._config, self._window, with_bank, self._cache_path)
+        return core().compile_model(model, "CPU", properties(self._precision, self._n_threads))
+
+    def _make_caches(self, compiled: Any) -> str:
+        kinds = []
+        for port in compiled.inputs:
+            name = port.get_any_name()
+            if not name.startswith(("key_cache.", "value_cache.")):
+                continue
+            tail = [dimension.get_length() for dimension in list(port.partial_shape)[1:]]
+            self._caches[name] = ov.Tensor(port.element_type, ov.Shape([self._n_blocks, *tail]))
+            kinds.append(port.element_type.get_type_name())
+        return ", ".join(sorted(set(kinds)))
+
+    def _make_request(self, compiled: Any) -> Any:
+        request = compiled.create_infer_request()
+        for name, tensor in self._caches.items():
+            request.set_tensor(name, tensor)
+        return request
+
+    @property
+    def cache_bytes(self) -> int:
+        """Size of the key-value cache when it is full (memory is taken as blocks are first written)."""
+        return sum(tensor.byte_size for tensor in self._caches.values())
+
+    def prepare_bank(self) -> None:
+        """Compile the graph with adapter inputs, once; batches without adapters keep the other one."""
+        if self._bank_request is None:
+            self._bank_request = self._make_request(self._compile(with_bank=True))
+
+    def set_adapters(self, inputs: BankInputs) -> None:
+        """Replace the adapter matrices of the bank."""
+        for name, array in inputs.matrices.items():
+            self._bank_request.set_tensor(name, ov.Tensor(array, shared_memory=False))
+
+    def forward(self, parts: Sequence[Part], mask: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """Compute one step.
+
+        Args:
+            parts: the sequences; their blocks must have room for past and new tokens.
+            mask: (N, R) which ranks of the bank apply to each of the N new tokens; None: no adapters.
+
+        Returns:
+            Logits (asked places of all parts in order, n_vocab); valid until the next call.
+        """
+        request = self._request if mask is None else self._bank_request
+        for name, array in _step_inputs(parts).items():
+            request.set_tensor(name, ov.Tensor(array, shared_memory=False))
+        if mask is not None:
+            request.set_tensor("adapter_mask", ov.Tensor(np.ascontiguousarray(mask[:, None, :])))
+        request.infer()
+        logits: npt.NDArray[np.float32] = request.get_tensor("logits").data
+        return logits
+
+
+def _step_inputs(parts: Sequence[Part]) -> dict[str, npt.NDArray[Any]]:
+    """The flat arrays of the paged graph."""
+    lengths = np.array([len(part.token_ids) for part in parts])
+    begins = np.concatenate([[0], np.cumsum(lengths)])
+    used = [part.blocks[: -(-(part.n_past + len(part.token_ids)) // BLOCK_TOKENS)] for part in parts]
+    positions = [np.arange(part.n_past, part.n_past + len(part.token_ids)) for part in parts]
+    asked = [np.asarray(part.asked, np.int64) + begin for part, begin in zip(parts, begins[:-1], strict=True)]
+    return {
+        "input_ids": np.concatenate([np.asarray(part.token_ids, np.int64) for part in parts]),
+        "position_ids": np.concatenate(positions).astype(np.int64),
+        "past_lens": np.array([part.n_past for part in parts], np.int32),
+        "subsequence_begins": begins.astype(np.int32),
+        "block_indices": np.concatenate([np.asarray(blocks, np.int32) for blocks in used]),
+        "block_indices_begins": np.cumsum([0, *(len(blocks) for blocks in used)]).astype(np.int32),
+        "max_context_len": np.array(max(part.n_past + len(part.token_ids) for part in parts), np.int32),
+        "asked_positions": np.concatenate(asked).astype(np.int64),
+    }
