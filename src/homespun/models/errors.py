@@ -21,3 +21,11 @@ class FetchError(ModelError):
 
 class TemplateError(ModelError):
     """A chat template that cannot be read, or that refuses the messages it is given."""
+
+
+class HomeError(ModelError):
+    """The home folder cannot be read or written, or has no room."""
+
+
+class UnknownModelError(ModelError):
+    """A name under which no model (or embedder) is registered."""

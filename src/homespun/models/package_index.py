@@ -1,0 +1,176 @@
+"""Finds a wheel on the package index that this machine's pip uses.
+
+Only standard index addresses are asked: the JSON form of the simple API, or its HTML form where an
+index has no other. Which index that is, pip decides: its environment, its settings, its default.
+"""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+from homespun.models.errors import FetchError
+
+TIMEOUT_S = 30.0
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_INDEX_VARIABLES = ("HOMESPUN_INDEX_URL", "PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
+# pip's own default address, from an installed pip or from the one that Python brings along.
+_ASK_PIP = """
+import glob, os, sys
+try:
+    import pip
+except ImportError:
+    import ensurepip
+    folder = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled", "pip-*.whl")
+    sys.path[:0] = glob.glob(folder)
+from pip._internal.models.index import PyPI
+print(PyPI.simple_url)
+"""
+
+
+def index_url() -> str:
+    """The address of the package index, as pip would use it.
+
+    Raises:
+        FetchError: neither the environment nor pip names one.
+    """
+    for variable in _INDEX_VARIABLES:
+        if os.environ.get(variable, "").strip():
+            return os.environ[variable].strip()
+    asked = (["-m", "pip", "config", "get", "global.index-url"], ["-c", _ASK_PIP])
+    for arguments in asked:
+        answer = _ask_python(arguments)
+        if urlsplit(answer).scheme in ("http", "https", "file"):
+            return answer
+    raise FetchError(
+        "no package index is known on this machine",
+        remedy="Set HOMESPUN_INDEX_URL to the address of one (it ends in /simple).",
+    )
+
+
+def find_wheel(project: str, file_name: str) -> str:
+    """The address of one file of a project.
+
+    Raises:
+        FetchError: the index cannot be reached, or does not have the file.
+    """
+    page_url = f"{index_url().rstrip('/')}/{project}/"
+    try:
+        with open_url(page_url, {"Accept": _ACCEPT}) as answer:
+            kind = answer.headers.get_content_type()
+            text = answer.read().decode("utf-8", "replace")
+            page_url = answer.geturl()
+    except urllib.error.HTTPError as error:
+        what = "does not have it" if error.code == 404 else f"answered with error {error.code}"
+        raise _index_error(project, page_url, what) from error
+    except OSError as error:
+        raise _index_error(project, page_url, f"cannot be reached ({reason(error)})") from error
+    links = _json_links(text) if kind.endswith("json") else _html_links(text)
+    for name, link in links:
+        if name == file_name:
+            return urljoin(page_url, link).partition("#")[0]
+    raise _index_error(project, page_url, f"does not have the file {file_name}")
+
+
+def open_url(url: str, headers: dict[str, str]) -> urllib.request.addinfourl:
+    """Open an address with the proxy, certificates and login that the environment gives."""
+    parts = urlsplit(url)
+    if parts.username and parts.hostname:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = {**headers, "Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+        url = without_login(url)
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.HTTPSHandler(context=_certificates()),
+        urllib.request.ProxyHandler(_proxies()),
+    ]
+    request = urllib.request.Request(url, headers={"User-Agent": "homespun", **headers})
+    return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_S)  # type: ignore[no-any-return]
+
+
+def without_login(url: str) -> str:
+    """An address that may be shown: without user name and password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+
+
+def reason(error: BaseException) -> str:
+    """The cause of a failed connection, in few words."""
+    cause = getattr(error, "reason", None) or error
+    return str(getattr(cause, "strerror", None) or cause or type(error).__name__)
+
+
+def _proxies() -> dict[str, str]:
+    proxies = urllib.request.getproxies()
+    if os.environ.get("PIP_PROXY"):
+        proxies.update(dict.fromkeys(("http", "https"), os.environ["PIP_PROXY"]))
+    return proxies
+
+
+def _certificates() -> ssl.SSLContext:
+    """What pip is told to trust, else what the system trusts, else what pip brings along."""
+    given = next((os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE") if os.environ.get(name)), None)
+    if given and Path(given).is_file():
+        return ssl.create_default_context(cafile=given)
+    context = ssl.create_default_context()
+    if not context.get_ca_certs() and not os.environ.get("SSL_CERT_DIR") and not _has_system_folder():
+        brought = _ask_python(["-c", "from pip._vendor import certifi; print(certifi.where())"])
+        if brought and Path(brought).is_file():
+            context.load_verify_locations(brought)
+    return context
+
+
+def _has_system_folder() -> bool:
+    folder = ssl.get_default_verify_paths().capath
+    return bool(folder) and any(Path(str(folder)).glob("*"))
+
+
+def _ask_python(arguments: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _json_links(text: str) -> list[tuple[str, str]]:
+    try:
+        return [(str(file["filename"]), str(file["url"])) for file in json.loads(text)["files"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _html_links(text: str) -> list[tuple[str, str]]:
+    reader = _LinkReader()
+    reader.feed(text)
+    return reader.links
+
+
+class _LinkReader(HTMLParser):
+    """Collects the links of a page, each with the name of the file that it points to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        link = dict(attrs).get("href")
+        if tag == "a" and link:
+            self.links.append((unquote(urlsplit(link).path.rpartition("/")[2]), link))
+
+
+def _index_error(project: str, url: str, what: str) -> FetchError:
+    return FetchError(
+        f"the package index {what}, looking for {project}",
+        where=without_login(url),
+        remedy="Check the connection and the proxy, or set HOMESPUN_INDEX_URL to another index.",
+    )
