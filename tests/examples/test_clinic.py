@@ -102,12 +102,15 @@ def test_every_quote_stands_in_its_document(name: str) -> None:
 @pytest.mark.parametrize("name", ["train", "test"])
 def test_a_third_needs_two_quotes_or_a_table_row(name: str) -> None:
     needing = [row for row in answerable(name) if len(row["source"]) > 1 or in_table(row["source"][0])]
-    assert len(needing) / len(answerable(name)) >= 0.33
+    assert len(needing) / len(answerable(name)) >= 1 / 3
 
 
 def in_table(source: dict[str, str]) -> bool:
-    """Whether a quote touches a table row that the reader marked (PDF tables are plain lines)."""
+    """Whether a quote lies in a table row: one that the reader marked or, in a PDF, a whole bare line."""
     document = documents()[source["document"]]
+    if source["document"].endswith(".pdf"):
+        lines = {" ".join(line.split()) for line in document.text.splitlines()}
+        return source["text"] in lines and source["text"][-1] not in ".:;"
     return any(
         start < row_end and end > row_start
         for start, end in quote_spans(document, source["text"])
