@@ -4,9 +4,9 @@ import queue
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import openvino as ov
 
+from homespun.engines.checks import check_last, check_score, check_tokens, checked_window
 from homespun.engines.engine import (
     EngineFacts,
     EngineOptions,
@@ -17,18 +17,18 @@ from homespun.engines.engine import (
     ScoreRequest,
     Step,
 )
-from homespun.engines.errors import EngineError, WindowError
+from homespun.engines.errors import EngineError
 from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool
 from homespun.engines.openvino.loop import StepLoop
 from homespun.engines.openvino.measure import choose_fast
 from homespun.engines.openvino.paged import PagedModel
 from homespun.engines.openvino.roster import AdapterRoster
-from homespun.engines.openvino.sequence import Reading, RunningSequence, Writing
 from homespun.engines.openvino.settings import PRECISIONS
 from homespun.engines.openvino.support import check_supported
 from homespun.engines.processor import available_memory_bytes, processor_name, usable_threads
 from homespun.engines.sampling import check_options
+from homespun.engines.sequence import Reading, RunningSequence, Writing
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import read_gguf
 from homespun.models.template import ChatTemplate
@@ -68,7 +68,7 @@ class OpenVINOEngine:
         self._tokenizer = Tokenizer.from_gguf(file)
         self._template = ChatTemplate.from_gguf(file, self._tokenizer)
         n_threads = options.threads or usable_threads()
-        window = _checked_window(options.window, config)
+        window = checked_window(options.window, config)
         if options.mode == "exact":
             precision, loss = PRECISIONS["f32"], None
         else:
@@ -134,12 +134,7 @@ class OpenVINOEngine:
     def score(self, requests: Sequence[ScoreRequest]) -> list[FloatArray]:
         """Log-probabilities of given tokens. See `Engine.score`."""
         for request in requests:
-            if not 1 <= request.n_scored < len(request.token_ids):
-                raise EngineError(
-                    f"n_scored is {request.n_scored}; it must be between 1 and the number of tokens less one "
-                    f"({len(request.token_ids) - 1}), for each token is scored given those before it"
-                )
-            self._check_tokens(request.token_ids, room=0)
+            check_score(request, window=self._window, n_vocab=self._tokenizer.n_vocab)
         sequences = [Reading(r.token_ids, r.n_scored, r.adapter, whole=False) for r in requests]
         self._run(sequences)
         return [sequence.result() for sequence in sequences]
@@ -148,9 +143,7 @@ class OpenVINOEngine:
         self, token_ids: Sequence[int], *, last: int = 1, adapter: str | None = None
     ) -> FloatArray:
         """Log-probabilities of every next token. See `Engine.distributions`."""
-        self._check_tokens(token_ids, room=0)
-        if not 1 <= last <= len(token_ids):
-            raise EngineError(f"last is {last}; it must be between 1 and the number of tokens ({len(token_ids)})")
+        check_last(token_ids, last, window=self._window, n_vocab=self._tokenizer.n_vocab)
         sequence = Reading(token_ids, last, adapter, whole=True)
         self._run([sequence])
         return sequence.result()
@@ -170,21 +163,9 @@ class OpenVINOEngine:
 
     def _writing(self, request: Request, on_step: "queue.SimpleQueue[Step | None] | None") -> Writing:
         check_options(request.options)
-        self._check_tokens(request.token_ids, room=1)
+        check_tokens(request.token_ids, room=1, window=self._window, n_vocab=self._tokenizer.n_vocab)
         put = on_step.put if on_step is not None else None
         return Writing(request, self._tokenizer, self._window, put)
-
-    def _check_tokens(self, token_ids: Sequence[int], room: int) -> None:
-        if not len(token_ids):
-            raise EngineError("the prompt is empty", remedy="Give at least one token.")
-        if len(token_ids) + room > self._window:
-            raise WindowError(
-                f"the prompt has {len(token_ids)} tokens; the window holds {self._window}, answer included",
-                remedy="Shorten the prompt, or use a model with a larger window.",
-            )
-        ids = np.asarray(token_ids)
-        if ids.min() < 0 or ids.max() >= self._tokenizer.n_vocab:
-            raise EngineError(f"token ids must be between 0 and {self._tokenizer.n_vocab - 1}")
 
     def _run(self, sequences: Sequence[RunningSequence]) -> None:
         """Submit and wait; if one fails or the caller is interrupted, the others are cancelled."""
@@ -231,15 +212,6 @@ class _Stream:
         if not self._sequence.done.is_set():
             raise EngineError("the answer is not finished: read the stream to its end, or cancel it")
         return self._sequence.result()
-
-
-def _checked_window(window: int, config: ModelConfig) -> int:
-    if window < 0 or window > config.context_length:
-        raise EngineError(
-            f"window is {window}; this model was trained for at most {config.context_length} tokens",
-            remedy=f"Choose a window between 1 and {config.context_length}, or 0 for the model's own.",
-        )
-    return window or config.context_length
 
 
 def _n_cache_blocks(options: EngineOptions, config: ModelConfig, window: int, cache_precision: str) -> int:

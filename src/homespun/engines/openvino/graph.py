@@ -17,22 +17,16 @@ import openvino.opset13 as ops
 from homespun.engines.errors import EngineError
 from homespun.engines.openvino.bank import BankNodes, site_groups
 from homespun.engines.openvino.weights import AffineWeight, FloatWeight, Weight, read_weight
+from homespun.engines.row_order import to_half_order
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
 
 SUPPORTED_ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
-def interleaved_to_half(n_rows: int, n_heads: int) -> np.ndarray:
-    """Row order that turns ggml's interleaved rotary layout of llama q and k into halves.
 
-    llama.cpp stores each head's rows as pairs (0, d/2, 1, d/2+1, ...); the half layout is the one of
-    transformers, and so of every PEFT adapter.
-    """
-    half = n_rows // n_heads // 2
-    return np.arange(n_rows).reshape(n_heads, half, 2).swapaxes(1, 2).reshape(-1)
-
-
-def rotary_tables(config: ModelConfig, n_positions: int, factors: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def rotary_tables(
+    config: ModelConfig, n_positions: int, factors: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines (n_positions, rope_dim) in float32, computed in float64 (Su et al. 2021).
 
     `factors` (rope_dim / 2) divide the frequencies, as llama 3.1 files carry in `rope_freqs.weight`.
@@ -168,7 +162,7 @@ class GraphBuilder:
         outputs = []
         for site in group:
             weight = read_weight(self.file, f"{site.gguf_name}.weight")
-            order = self._row_order(site.gguf_name, site.n_rows)
+            order = to_half_order(self.config, site.gguf_name, site.n_rows)
             if order is not None:
                 weight = weight.take_rows(order)
             node = ops.matmul(x, weight_node(weight, f"{site.name}.weight"), False, True)
@@ -178,13 +172,6 @@ class GraphBuilder:
                 node = ops.add(node, _constant(bias if order is None else bias[order]))
             outputs.append(node)
         return outputs if self._bank is None else self._bank.attach(x, outputs, group, layer, number)
-
-    def _row_order(self, gguf_name: str, n_rows: int) -> np.ndarray | None:
-        kind = gguf_name.rsplit(".", 1)[-1]
-        if self.config.architecture != "llama" or kind not in ("attn_q", "attn_k"):
-            return None
-        heads = self.config.n_heads if kind == "attn_q" else self.config.n_kv_heads
-        return interleaved_to_half(n_rows, heads)
 
     def _layer(self, x: Any, layer: int) -> Any:
         attention_in = self._norm(x, f"blk.{layer}.attn_norm.weight")

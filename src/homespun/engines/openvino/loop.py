@@ -15,7 +15,7 @@ from homespun.engines.errors import EngineError, WindowError
 from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool
 from homespun.engines.openvino.paged import PagedModel, Part
 from homespun.engines.openvino.roster import AdapterRoster
-from homespun.engines.openvino.sequence import RunningSequence
+from homespun.engines.sequence import RunningSequence
 
 STEP_TOKENS = 1024  # most tokens in one step while nobody is waiting for a next token
 STEP_TOKENS_WHILE_WRITING = 256  # ... and while somebody is, so that writing does not stall
@@ -178,7 +178,9 @@ class StepLoop:
             self._step(plan)
         except Exception as error:
             for sequence, _ in plan:
-                sequence.error = error if isinstance(error, EngineError) else EngineError(f"a step failed: {error}")
+                sequence.error = (
+                    error if isinstance(error, EngineError) else EngineError(f"a step failed: {error}")
+                )
                 sequence.is_finished = True
         for sequence in [s for s in self._running if s.is_finished]:
             self._leave(sequence)

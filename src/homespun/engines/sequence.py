@@ -10,7 +10,7 @@ from threading import Event
 import numpy as np
 import numpy.typing as npt
 
-from homespun.engines.engine import Finish, Generation, Request, Step
+from homespun.engines.engine import Candidate, Finish, Generation, Request, Step
 from homespun.engines.sampling import best_candidates, choose_token, log_softmax
 from homespun.engines.stopping import StopMatcher
 from homespun.models.tokenizer import Tokenizer
@@ -98,12 +98,17 @@ class Writing(RunningSequence):
         self._ended_s = self._started_s
 
     def take(self, logits: Floats) -> None:
-        """Draw one token, give its text out, and see whether the answer ends with it."""
+        """Draw one token from the last row, unless nobody wants it any more."""
         if self.is_cancelled or not len(logits):
             return
         row = logits[-1]
-        token = choose_token(row, self._options, self.token_ids, self._random)
         log_probabilities = log_softmax(row)
+        token = choose_token(row, self._options, self.token_ids, self._random)
+        best = best_candidates(log_probabilities, self._options.n_best)
+        self.add(token, float(log_probabilities[token]), best)
+
+    def add(self, token: int, log_probability: float, best: tuple[Candidate, ...]) -> None:
+        """Write one token that was drawn: give its text out, and see whether the answer ends with it."""
         self._first_s = self._first_s or time.perf_counter()
         is_end = token in self._tokenizer.stop_ids
         if is_end:
@@ -117,9 +122,7 @@ class Writing(RunningSequence):
             elif len(self.token_ids) - self._n_prompt >= self._limit:
                 text += self._stops.push(self._decoder.flush()) + self._stops.flush()
                 self._end("stop" if self._stops.is_stopped else "length")
-        step = Step(
-            token, text, float(log_probabilities[token]), best_candidates(log_probabilities, self._options.n_best)
-        )
+        step = Step(token, text, log_probability, best)
         self._steps.append(step)
         if self._on_step is not None:
             self._on_step(step)
