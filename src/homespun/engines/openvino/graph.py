@@ -15,13 +15,12 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from homespun.engines.errors import EngineError
+from homespun.engines.families import SUPPORTED_ARCHITECTURES
 from homespun.engines.openvino.bank import BankNodes, site_groups
 from homespun.engines.openvino.weights import AffineWeight, FloatWeight, Weight, read_weight
 from homespun.engines.row_order import to_half_order
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
-
-SUPPORTED_ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
 
 def rotary_tables(
