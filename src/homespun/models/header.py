@@ -258,7 +258,7 @@ def _place_tensors(
         if info.offset < end:
             raise cursor.damaged(f"the tensor {info.name!r} overlaps the one before it")
         end = info.offset + info.size_bytes
-    if end > cursor.size:
+    if tensors and end > cursor.size:
         raise cursor.cut(end)
     return tensors
 

