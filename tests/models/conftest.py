@@ -1,5 +1,6 @@
 """Oracles and tiny files for the tests of `models`."""
 
+import copy
 import json
 import pydoc_data.topics
 import subprocess
@@ -87,10 +88,15 @@ def llama_cpp() -> Callable[[Path], LlamaCpp]:
 
 @pytest.fixture(scope="session")
 def transformers_tokenizer() -> Callable[[Path], object]:
+    """Loads a file's tokenizer with transformers (slow, so once); each caller gets a copy."""
+    loaded: dict[Path, object] = {}
+
     def load(path: Path):
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        if path not in loaded:
+            loaded[path] = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        return copy.deepcopy(loaded[path])
 
     return load
 

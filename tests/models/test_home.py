@@ -175,6 +175,15 @@ def test_a_damaged_list_of_models(home, content):
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_entry(home, tiny):
+    home.add_model(tiny, "a")
+    state = json.loads((home.root / "home.json").read_text())
+    del state["models"]["a"]["path"]
+    (home.root / "home.json").write_text(json.dumps(state))
+    with pytest.raises(HomeError, match="the entry 'a'"):
+        home.models()
+
+
 def test_a_home_of_a_newer_version(home):
     (home.root / "home.json").write_text('{"version": 99}')
     with pytest.raises(HomeError, match="newer Homespun"):

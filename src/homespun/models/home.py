@@ -1,13 +1,12 @@
 """The one folder that holds everything: models, embedders, libraries, adapters, caches.
 
 `HOMESPUN_HOME` moves it; paths inside are stored relative to it, so the folder may be moved or
-copied as a whole. `home.json` says what is registered; it is replaced as a whole, under a lock.
+copied as a whole.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,63 +15,20 @@ from homespun.models.digest import hash_file, home_root, remember_digest
 from homespun.models.errors import HomeError, ModelError, UnknownModelError
 from homespun.models.gguf import GGUFFile, read_gguf
 from homespun.models.inspect import format_shares, short_name
-from homespun.models.storage import disk_error, locked, write_atomically
+from homespun.models.registry import (
+    RegisteredEmbedder,
+    RegisteredModel,
+    Registry,
+    RegistryState,
+    checked_name,
+    pick_entry,
+)
+from homespun.models.storage import disk_error
 from homespun.progress import Progress, no_progress
 
-HOME_VERSION = 1
+__all__ = ["Home", "RegisteredEmbedder", "RegisteredModel"]
+
 _FOLDERS = ("models", "embedders", "libraries", "adapters", "cache")
-
-
-@dataclass(frozen=True)
-class RegisteredModel:
-    """A model that can be named.
-
-    Attributes:
-        name: what a person types.
-        path: the file.
-        digest: SHA-256 of the file when it was added.
-        size_bytes: of the file.
-        architecture: such as "llama".
-        n_parameters: all numbers in it.
-        quantization: format -> share of the tensors' bytes, largest first.
-        is_reference: the file lies outside of the home and stays its owner's.
-    """
-
-    name: str
-    path: Path
-    digest: str
-    size_bytes: int
-    architecture: str
-    n_parameters: int
-    quantization: Mapping[str, float]
-    is_reference: bool = False
-
-
-@dataclass(frozen=True)
-class RegisteredEmbedder:
-    """An embedder that can be named.
-
-    Attributes:
-        name: what a person types.
-        path: its folder.
-        digest: SHA-256 over the digests of its files.
-        size_bytes: of all its files.
-    """
-
-    name: str
-    path: Path
-    digest: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class _State:
-    """What home.json holds."""
-
-    default_model: str | None
-    default_embedder: str | None
-    models: dict[str, dict[str, Any]]
-    embedders: dict[str, dict[str, Any]]
 
 
 class Home:
@@ -80,6 +36,7 @@ class Home:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._registry = Registry(root)
         self.models_path = root / "models"
         self.embedders_path = root / "embedders"
         self.libraries_path = root / "libraries"
@@ -103,12 +60,12 @@ class Home:
         except OSError as error:
             raise disk_error(error, root) from error
         home = cls(root)
-        home._read()
+        home._registry.read()
         return home
 
     def models(self) -> list[RegisteredModel]:
         """All registered models, by name."""
-        return [self._model(name, entry) for name, entry in sorted(self._read().models.items())]
+        return [self._model(name, entry) for name, entry in sorted(self._registry.read().models.items())]
 
     def model(self, name: str | None = None) -> RegisteredModel:
         """One model; without a name, the default one.
@@ -116,8 +73,8 @@ class Home:
         Raises:
             UnknownModelError: no such model, or its file is gone.
         """
-        state = self._read()
-        found = self._model(*_pick(state.models, name or state.default_model, "model"))
+        state = self._registry.read()
+        found = self._model(*pick_entry(state.models, name or state.default_model, "model"))
         if not found.path.is_file():
             raise UnknownModelError(
                 f"the file of the model {found.name!r} is no longer there",
@@ -129,7 +86,7 @@ class Home:
     @property
     def default_model(self) -> str | None:
         """Name of the model that is used when none is named."""
-        return self._read().default_model
+        return self._registry.read().default_model
 
     def set_default_model(self, name: str) -> None:
         """Use this model when none is named.
@@ -138,10 +95,10 @@ class Home:
             UnknownModelError: no such model.
         """
 
-        def change(state: _State) -> _State:
-            return replace(state, default_model=_pick(state.models, name, "model")[0])
+        def change(state: RegistryState) -> RegistryState:
+            return replace(state, default_model=pick_entry(state.models, name, "model")[0])
 
-        self._change(change)
+        self._registry.change(change)
 
     def add_model(
         self,
@@ -173,8 +130,8 @@ class Home:
         known = self._known(digest, name)
         if known:
             return known
-        name = _checked_name(name) if name else self._free_name(file)
-        if name in self._read().models:
+        name = checked_name(name) if name else self._free_name(file)
+        if name in self._registry.read().models:
             raise ModelError(
                 f"the name {name!r} is already that of another model",
                 remedy=f"Choose another name, or run `homespun models remove {name}` first.",
@@ -195,7 +152,7 @@ class Home:
             shares,
             is_reference=reference and not is_inside,
         )
-        self._change(lambda state: _with_model(state, name, self._stored(model)))
+        self._registry.change(lambda state: _with_model(state, name, self._stored(model)))
         return model
 
     def remove_model(self, name: str) -> RegisteredModel:
@@ -206,20 +163,22 @@ class Home:
         """
         removed: list[RegisteredModel] = []
 
-        def change(state: _State) -> _State:
-            found, entry = _pick(state.models, name, "model")
+        def change(state: RegistryState) -> RegistryState:
+            found, entry = pick_entry(state.models, name, "model")
             removed.append(self._model(found, entry))
             left = {key: value for key, value in state.models.items() if key != found}
             default = state.default_model if state.default_model in left else next(iter(sorted(left)), None)
             return replace(state, models=left, default_model=default)
 
-        self._change(change)
+        self._registry.change(change)
         self._delete(removed[0].path)
         return removed[0]
 
     def embedders(self) -> list[RegisteredEmbedder]:
         """All registered embedders, by name."""
-        return [self._embedder(name, entry) for name, entry in sorted(self._read().embedders.items())]
+        return [
+            self._embedder(name, entry) for name, entry in sorted(self._registry.read().embedders.items())
+        ]
 
     def embedder(self, name: str | None = None) -> RegisteredEmbedder:
         """One embedder; without a name, the default one.
@@ -227,8 +186,8 @@ class Home:
         Raises:
             UnknownModelError: no such embedder, or its folder is gone.
         """
-        state = self._read()
-        found = self._embedder(*_pick(state.embedders, name or state.default_embedder, "embedder"))
+        state = self._registry.read()
+        found = self._embedder(*pick_entry(state.embedders, name or state.default_embedder, "embedder"))
         if not found.path.is_dir():
             raise UnknownModelError(
                 f"the folder of the embedder {found.name!r} is no longer there", where=str(found.path)
@@ -245,17 +204,17 @@ class Home:
         if not path.is_relative_to(self.root):
             raise HomeError("an embedder's folder must lie in the home", where=str(path))
         size_bytes = sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
-        embedder = RegisteredEmbedder(_checked_name(name), path, digest, size_bytes)
+        embedder = RegisteredEmbedder(checked_name(name), path, digest, size_bytes)
         entry = {"path": self._relative(path), "digest": digest, "size_bytes": size_bytes}
 
-        def change(state: _State) -> _State:
+        def change(state: RegistryState) -> RegistryState:
             return replace(
                 state,
                 embedders={**state.embedders, name: entry},
                 default_embedder=state.default_embedder or name,
             )
 
-        self._change(change)
+        self._registry.change(change)
         return embedder
 
     def _known(self, digest: str, name: str | None) -> RegisteredModel | None:
@@ -267,7 +226,7 @@ class Home:
 
     def _free_name(self, file: GGUFFile) -> str:
         """A short name; when another model has it, its size or format is put behind it."""
-        taken = self._read().models
+        taken = self._registry.read().models
         base = short_name(file)
         size = file.metadata.get("general.size_label")
         candidates = [base]
@@ -275,7 +234,7 @@ class Home:
             candidates.append(f"{base}-{size.lower()}")
         candidates.append(f"{candidates[-1]}-{next(iter(format_shares(file))).ggml_type.lower()}")
         candidates += [f"{candidates[-1]}-{number}" for number in range(2, 1000)]
-        return next(_checked_name(name) for name in candidates if name not in taken)
+        return next(checked_name(name) for name in candidates if name not in taken)
 
     def _delete(self, path: Path) -> None:
         """Only what lies in the home, and its folder if nothing else is in it."""
@@ -297,71 +256,20 @@ class Home:
 
     def _model(self, name: str, entry: Mapping[str, Any]) -> RegisteredModel:
         # Joining an absolute path gives that path: a reference keeps pointing where it did.
-        return RegisteredModel(name=name, **{**entry, "path": self.root / entry["path"]})
+        try:
+            return RegisteredModel(name=name, **{**entry, "path": self.root / entry["path"]})
+        except (TypeError, KeyError) as error:
+            raise self._registry.damaged(f"the entry {name!r}: {error}") from error
 
     def _embedder(self, name: str, entry: Mapping[str, Any]) -> RegisteredEmbedder:
-        return RegisteredEmbedder(name=name, **{**entry, "path": self.root / entry["path"]})
-
-    @property
-    def _state_path(self) -> Path:
-        return self.root / "home.json"
-
-    def _read(self) -> _State:
         try:
-            stored = json.loads(self._state_path.read_text("utf-8"))
-            version = stored.pop("version")
-            if version > HOME_VERSION:
-                raise HomeError(
-                    f"a newer Homespun wrote this home (version {version}, known: {HOME_VERSION})",
-                    where=str(self._state_path),
-                    remedy="Update Homespun, or set HOMESPUN_HOME to another folder.",
-                )
-            return _State(**stored)
-        except FileNotFoundError:
-            return _State(None, None, {}, {})
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise HomeError(
-                f"cannot be read as the list of models: {error}",
-                where=str(self._state_path),
-                remedy="Move that file away and add the models in the folder `models` again.",
-            ) from error
-
-    def _change(self, change: Callable[[_State], _State]) -> None:
-        with locked(self.root / ".home.lock"):
-            state = change(self._read())
-            stored = {"version": HOME_VERSION, **asdict(state)}
-            write_atomically(self._state_path, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
+            return RegisteredEmbedder(name=name, **{**entry, "path": self.root / entry["path"]})
+        except (TypeError, KeyError) as error:
+            raise self._registry.damaged(f"the entry {name!r}: {error}") from error
 
 
-def _with_model(state: _State, name: str, entry: dict[str, Any]) -> _State:
+def _with_model(state: RegistryState, name: str, entry: dict[str, Any]) -> RegistryState:
     return replace(state, models={**state.models, name: entry}, default_model=state.default_model or name)
-
-
-def _pick(entries: Mapping[str, Any], name: str | None, kind: str) -> tuple[str, Any]:
-    """The entry that a person means, in any case of letters."""
-    if name in entries:
-        return str(name), entries[str(name)]
-    if name:
-        for known, entry in entries.items():
-            if known.lower() == name.lower():
-                return known, entry
-    command = "homespun models add FILE.gguf"
-    if not entries:
-        what = f"there is no {kind} yet"
-    elif name is None:
-        what = f"no default {kind} is set (there: {', '.join(sorted(entries))})"
-    else:
-        what = f"there is no {kind} {name!r} (there: {', '.join(sorted(entries))})"
-    raise UnknownModelError(what, remedy=f"Add one with `{command}`." if kind == "model" else None)
-
-
-def _checked_name(name: str) -> str:
-    forbidden = set('/\\:*?"<>|') | {chr(code) for code in range(32)}
-    if not name.strip() or name != name.strip() or name.startswith(".") or set(name) & forbidden:
-        raise ModelError(
-            f"{name!r} cannot be a model's name", remedy="Use letters, digits, dots, dashes and underscores."
-        )
-    return name
 
 
 def _count(progress: Progress, what: str, total_bytes: int) -> Callable[[int], None]:
