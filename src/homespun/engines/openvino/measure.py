@@ -20,7 +20,7 @@ import openvino as ov
 from homespun.engines.openvino.loop import blocks_for
 from homespun.engines.openvino.paged import PagedModel, Part
 from homespun.engines.openvino.settings import PRECISIONS, Precision, fast_candidates
-from homespun.engines.processor import processor_name
+from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import log_softmax
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
@@ -77,6 +77,13 @@ def choose_fast(
 def _key(file: GGUFFile, n_threads: int) -> str:
     parts = (file.digest, processor_name(), n_threads, ov.get_version(), 1)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def recalled(path: Path, cache_path: Path) -> list[Measured]:
+    """What was measured for a model file on this machine before; empty where nothing was."""
+    from homespun.models.gguf import read_gguf
+
+    return _recall(cache_path / f"precision-{_key(read_gguf(path), usable_threads())}.json") or []
 
 
 def _recall(note: Path | None) -> list[Measured] | None:

@@ -1,0 +1,53 @@
+"""From a name that a person types to a running engine."""
+
+from pathlib import Path
+
+from homespun.engines.choose import open_engine
+from homespun.engines.engine import Engine, EngineOptions
+from homespun.engines.errors import EngineError
+from homespun.models.errors import UnknownModelError
+from homespun.models.home import Home
+from homespun.progress import Progress, no_progress
+
+ENGINES = ("auto", "openvino", "llama.cpp", "torch")
+
+
+def model_path(home: Home, name: str | None) -> Path:
+    """The file of a registered model, of a path, or of the home's default model (None).
+
+    Raises:
+        UnknownModelError: nothing of that name, or no model in the home yet.
+    """
+    if name is not None and (name.endswith(".gguf") or "/" in name):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UnknownModelError("there is no such file", where=name)
+        return path
+    if name is None and not home.models():
+        raise UnknownModelError(
+            "this home has no model yet",
+            where=str(home.root),
+            remedy="Fetch the small starter model with `homespun models add starter`, "
+            "or add a file of yours with `homespun models add FILE.gguf`.",
+        )
+    return home.model(name).path
+
+
+def load_engine(
+    home: Home,
+    name: str | None = None,
+    options: EngineOptions = EngineOptions(),
+    *,
+    engine: str = "auto",
+    progress: Progress = no_progress,
+) -> Engine:
+    """Load a model by name or path; its imported graph and measurements are kept in the home's cache.
+
+    Raises:
+        UnknownModelError: no such model.
+        EngineError: no engine here can run it, or an unknown engine was asked for.
+    """
+    if engine not in ENGINES:
+        raise EngineError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}")
+    path = model_path(home, name)
+    return open_engine(path, options, engine=engine, cache_path=home.cache_path / "openvino", progress=progress)  # type: ignore[arg-type]
