@@ -1,0 +1,269 @@
+"""A library: a folder of the home that holds documents, their passages, vectors and keywords."""
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homespun.documents.document import Status
+from homespun.documents.split import SplitOptions
+from homespun.models.home import Home
+from homespun.models.storage import write_atomically
+from homespun.progress import Progress, no_progress
+from homespun.retrieval.embedder import Embedder
+from homespun.retrieval.errors import LibraryError
+from homespun.retrieval.lock import hold_lock
+
+if TYPE_CHECKING:
+    from homespun.retrieval.tables import Tables
+
+LIBRARY_VERSION = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class LibraryFacts:
+    """What library.json says: who made the vectors, and how documents were split.
+
+    The embedder's precision is not here: its vectors may be compared whatever they were computed in.
+    """
+
+    name: str
+    embedder_name: str
+    embedder_identity: str
+    dimensions: int
+    split: SplitOptions
+    version: int = LIBRARY_VERSION
+
+
+@dataclass(frozen=True)
+class LibraryDocument:
+    """One file of a library.
+
+    Attributes:
+        name: what people call it, different for each document of the library.
+        source: the file that it came from; `root`: the path that was given to ingest.
+        digest: sha256 of the file's bytes, empty when they could not be had.
+        status, reason: as `read_document` said.
+        content_id: of its text and passages; copies have the same, and a document not read has none.
+        made: a digest of the way of reading and splitting.
+    """
+
+    name: str
+    source: str
+    root: str
+    digest: str
+    status: Status
+    reason: str
+    title: str
+    size_bytes: int
+    n_chars: int
+    n_passages: int
+    n_pages: int
+    content_id: str
+    made: str
+
+
+def library_names(home: Home) -> list[str]:
+    """The names of all libraries of a home, sorted."""
+    return sorted(path.parent.name for path in home.libraries_path.glob("*/library.json"))
+
+
+class Library:
+    """An open library. Reading is possible while another process writes; each read sees the last commit."""
+
+    def __init__(self, path: Path, facts: LibraryFacts, embedder: Embedder | None) -> None:
+        self.path = path
+        self.facts = facts
+        self._embedder = embedder
+
+    @classmethod
+    def open(
+        cls,
+        home: Home,
+        name: str,
+        embedder: Embedder | None = None,
+        *,
+        create: bool = False,
+        split: SplitOptions | None = None,
+    ) -> "Library":
+        """Open a library of a home.
+
+        Args:
+            home: where libraries are.
+            name: of the library.
+            embedder: needed for searching and ingesting; without it the library can be looked at.
+            create: make it if it is not there; `embedder` is needed then.
+            split: the splitting of a new library.
+
+        Raises:
+            LibraryError: no such library, a name that is not allowed, a library that another embedder or
+                a newer Homespun made, or an unreadable library.json.
+        """
+        if not _NAME.fullmatch(name):
+            raise LibraryError(
+                f"{name!r} cannot be the name of a library: it may have up to 64 letters, digits, dots, "
+                "hyphens and underscores, and begins with a letter or digit."
+            )
+        path = home.libraries_path / name
+        if not (path / "library.json").is_file():
+            if not create or embedder is None:
+                raise _unknown(home, name)
+            facts = LibraryFacts(
+                name, embedder.name, embedder.identity, embedder.dimensions, split or SplitOptions()
+            )
+            path.mkdir(parents=True, exist_ok=True)
+            _write_facts(path, facts)
+        facts = _read_facts(path)
+        if embedder is not None and embedder.identity != facts.embedder_identity:
+            raise _other_embedder(path, facts, embedder)
+        return cls(path, facts, embedder)
+
+    @property
+    def name(self) -> str:
+        return self.facts.name
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder that it was opened with.
+
+        Raises:
+            LibraryError: it was opened without one.
+        """
+        if self._embedder is None:
+            raise LibraryError("This library was opened without an embedder.", where=str(self.path))
+        return self._embedder
+
+    @cached_property
+    def tables(self) -> "Tables":
+        """The LanceDB tables, opened when first needed: `homespun libraries list` does without."""
+        from homespun.retrieval.tables import Tables
+
+        return Tables(self.path / "tables", self.facts.dimensions)
+
+    def documents(self) -> list[LibraryDocument]:
+        """All documents by name, those that could not be read too."""
+        rows = [LibraryDocument(**row) for row in self.tables.document_rows()]
+        return sorted(rows, key=lambda document: document.name)
+
+    def document(self, name: str) -> LibraryDocument:
+        """One document by its name.
+
+        Raises:
+            LibraryError: no such document.
+        """
+        for document in self.documents():
+            if document.name == name:
+                return document
+        raise LibraryError(
+            f"The library {self.name!r} has no document {name!r}.",
+            remedy=f"List them with `homespun libraries show {self.name}`.",
+        )
+
+    def text(self, document: str) -> str:
+        """The text that all offsets of a document refer to.
+
+        Raises:
+            LibraryError: no such document, or one that could not be read.
+        """
+        found = self.document(document)
+        text = self.tables.text(found.content_id) if found.content_id else None
+        if text is None:
+            raise LibraryError(f"The document {document!r} has no text: {found.reason}")
+        return text
+
+    def remove(
+        self, document: str, *, wait_s: float = 60, progress: Progress = no_progress
+    ) -> LibraryDocument:
+        """Take a document out; its file stays, and ingesting that file again brings it back.
+
+        Raises:
+            LibraryError: no such document, or it could not be removed.
+            LibraryBusyError: another process writes for longer than `wait_s`.
+        """
+        with self.writing(wait_s, progress):
+            found = self.document(document)
+            self.tables.remove_documents([found.source])
+            self.tables.remove_orphans()
+            self.tables.tidy()
+        return found
+
+    def drop(self, *, wait_s: float = 60, progress: Progress = no_progress) -> None:
+        """Delete the whole library.
+
+        Raises:
+            LibraryError: it could not be deleted.
+            LibraryBusyError: another process writes for longer than `wait_s`.
+        """
+        with self.writing(wait_s, progress):
+            self.__dict__.pop("tables", None)
+            try:
+                (self.path / "library.json").unlink()  # first: from here on there is no such library
+                shutil.rmtree(self.path / "tables", ignore_errors=True)
+            except OSError as error:
+                raise LibraryError(
+                    f"It could not be deleted ({error.strerror}).", where=str(self.path)
+                ) from error
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def writing(self, wait_s: float, progress: Progress = no_progress) -> Iterator[None]:
+        """Be the only writer.
+
+        Raises:
+            LibraryBusyError: another process writes for longer than `wait_s` seconds.
+        """
+        with hold_lock(self.path / "writer.lock", wait_s, progress):
+            yield
+
+    def set_split(self, split: SplitOptions) -> None:
+        """Remember how documents are split from now on."""
+        self.facts = replace(self.facts, split=split)
+        _write_facts(self.path, self.facts)
+
+
+def _write_facts(path: Path, facts: LibraryFacts) -> None:
+    write_atomically(path / "library.json", json.dumps(asdict(facts), indent=2) + "\n")
+
+
+def _read_facts(path: Path) -> LibraryFacts:
+    try:
+        stored: dict[str, Any] = json.loads((path / "library.json").read_text("utf-8"))
+        version = int(stored["version"])
+        if version <= LIBRARY_VERSION:
+            return LibraryFacts(**{**stored, "split": SplitOptions(**stored["split"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LibraryError(
+            f"library.json cannot be read ({error}).",
+            where=str(path),
+            remedy="Move this folder away and ingest again.",
+        ) from error
+    raise LibraryError(
+        f"A newer Homespun made this library (version {version}, known: {LIBRARY_VERSION}).",
+        where=str(path),
+        remedy="Update Homespun.",
+    )
+
+
+def _unknown(home: Home, name: str) -> LibraryError:
+    names = library_names(home)
+    there = f"There are: {', '.join(names)}." if names else "There is none yet."
+    return LibraryError(
+        f"There is no library {name!r}. {there}",
+        remedy=f"Make it with `homespun ingest PATH --library {name}`.",
+    )
+
+
+def _other_embedder(path: Path, facts: LibraryFacts, embedder: Embedder) -> LibraryError:
+    return LibraryError(
+        f"This library was made with the embedder {facts.embedder_name} ({facts.dimensions} dimensions, "
+        f"{facts.embedder_identity[:12]}) and cannot be used with {embedder.name} "
+        f"({embedder.dimensions} dimensions, {embedder.identity[:12]}); it was left as it is.",
+        where=str(path),
+        remedy="Use the first embedder, or ingest the documents into a new library with the other one.",
+    )
