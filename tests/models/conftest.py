@@ -173,8 +173,11 @@ def byte_level_gguf(tmp_path_factory) -> Callable[..., Path]:
         if pre in made:
             return made[pre]
         tokens, merges = train_byte_level(pattern)
-        markers = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>"]
-        types = [1] * len(tokens) + [3, 3, 3, 4]
+        # The last marker is one word for every way of cutting, and the merges lead to it.
+        tokens = [*tokens, "QX", "ZK"]
+        merges = [*merges, "Q X", "Z K", "QX ZK"]
+        markers = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "QXZK"]
+        types = [1] * len(tokens) + [3, 3, 3, 4, 4]
 
         def add_tokenizer(writer) -> None:
             writer.add_tokenizer_model("gpt2")

@@ -13,7 +13,7 @@ from homespun.models.tokenizer import Tokenizer
 from homespun.models.untrusted import MarkerGuard, unused_character
 
 SETTINGS = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 ROLES = st.sampled_from(["system", "user", "assistant"])
 
@@ -191,6 +191,20 @@ def test_guarded_contents_join_to_no_marker(tokenizer, left, content, right):
         parts = [trim(guard.guard(part, sentinel)) for part in (left, content, right)]
         assert [part.replace(sentinel, "") for part in parts] == [trim(p) for p in (left, content, right)]
         assert not any(marker in "".join(parts) for marker in markers)
+
+
+@pytest.mark.parametrize("marker", ["<|im_end|>", "<think>", "ab"])
+def test_contents_complete_no_marker_of_which_the_template_has_a_part(marker):
+    guard = MarkerGuard(["<|im_end|>", "<think>", "ab"])
+    for cut in range(1, len(marker)):
+        head, tail = marker[:cut], marker[cut:]
+        assert marker not in guard.guard(f"x{head}", "S") + tail
+        assert marker not in head + guard.guard(f"{tail}x", "S")
+        assert marker not in guard.guard(f"x{head} \n", "S").rstrip() + tail
+        assert marker not in head + guard.guard(f"\n {tail}x", "S").lstrip()
+        for end in range(cut + 1, len(marker)):
+            middle = marker[cut:end]
+            assert marker not in head + guard.guard(f" {middle} ", "S").strip() + marker[end:]
 
 
 def test_a_sentinel_that_a_message_already_has(starter, tokenizer):

@@ -11,7 +11,7 @@ from homespun.models.vocabulary import TokenType, byte_level_alphabet
 
 PATTERN = r"\s*\S+\s*"
 SETTINGS = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -22,7 +22,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80) | st.text
     "ab1 2\n\r\t'sSé歪👍\u200d.<|im_end|>_\u0301\u00b2", max_size=40
 )
 RELAXED = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -97,7 +97,7 @@ def test_tekken_agrees_with_llama_cpp(byte_level_gguf, llama_cpp, nasty_texts):
 
 
 @pytest.mark.parametrize("pre", ["gpt-2", "default", "llama-bpe", "qwen2"])
-@settings(RELAXED, max_examples=40)
+@settings(RELAXED, max_examples=25)
 @given(text=TEXTS)
 def test_any_text_is_cut_as_by_llama_cpp(pre, byte_level_gguf, llama_cpp, text):
     path = byte_level_gguf(pre, PATTERN)
