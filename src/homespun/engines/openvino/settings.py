@@ -30,15 +30,7 @@ PRECISIONS: dict[PrecisionName, Precision] = {
 @cache
 def core() -> Any:
     """The one OpenVINO core of this process."""
-    _silence_telemetry()
     return ov.Core()
-
-
-def _silence_telemetry() -> None:
-    """Opt out of usage reports before anything can send one (the runtime itself has none; converters do)."""
-    import os
-
-    os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
 
 
 def fast_candidates() -> list[Precision]:

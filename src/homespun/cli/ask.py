@@ -1,0 +1,106 @@
+"""`homespun ask`: answers from a library, with their sources."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from homespun.cli.flags import EngineName, Json, LibraryName, ModelName, flags
+from homespun.cli.render import print_json, shown_progress
+from homespun.engines.engine import EngineOptions
+from homespun.models.template import Message
+from homespun.rag.answer import AnswerOptions
+from homespun.rag.desk import Desk
+from homespun.rag.result import Answer
+
+app = typer.Typer()
+
+
+@app.command()
+@flags
+def ask(
+    engine_options: EngineOptions,
+    options: AnswerOptions,
+    question: Annotated[str | None, typer.Argument(help="the question; with --chat it may come later")] = None,
+    library: LibraryName = "default",
+    model: ModelName = None,
+    engine: EngineName = "auto",
+    chat: Annotated[bool, typer.Option("--chat", help="go on with follow-up questions")] = False,
+    as_json: Json = False,
+) -> None:
+    """Answer a question from a library, with citations."""
+    from homespun.models.home import Home
+    from homespun.rag.errors import AnswerError
+
+    if question is None and not chat:
+        raise AnswerError("There is no question.", remedy='Ask one: homespun ask "...", or add --chat.')
+    with (
+        shown_progress() as progress,
+        Desk.open(Home.open(), library, model, engine_options, engine=engine, progress=progress) as desk,
+    ):
+        if not chat:
+            assert question is not None
+            answer = desk.ask(question, options)
+            _show(answer, as_json)
+            return
+        _chat(desk, options, question, as_json)
+
+
+def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: bool) -> None:
+    history: list[Message] = []
+    if not as_json:
+        print(f"Ask about the library {desk.library.name}. Ctrl-C ends an answer, Ctrl-D the chat.")
+    while True:
+        if question is None:
+            try:
+                question = input("> " if sys.stdin.isatty() else "")
+            except EOFError:
+                return
+        if question.strip():
+            try:
+                answer = desk.ask(question, options, history=history)
+            except KeyboardInterrupt:
+                print("\n(stopped)")
+            else:
+                _show(answer, as_json)
+                history += [Message("user", question), Message("assistant", answer.answer)]
+        question = None
+
+
+def _show(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        print_json(answer.to_json())
+        return
+    print(render_answer(answer))
+
+
+def render_answer(answer: Answer) -> str:
+    """The answer with a number behind each supported sentence and a mark behind each that is not."""
+    if answer.abstained:
+        return answer.answer
+    lines = []
+    for sentence in answer.sentences:
+        if sentence.citation is None:
+            lines.append(f"{sentence.text} [not supported: {sentence.reason}]")
+        else:
+            lines.append(f"{sentence.text} [{sentence.citation + 1}]")
+    if answer.searched != answer.question:
+        lines.append(f"\nsearched: {answer.searched}")
+    lines.append("\nSources")
+    for number, citation in enumerate(answer.citations, 1):
+        place = f"{citation.document}" + (f", page {citation.page}" if citation.page else "")
+        heading = f" - {citation.heading}" if citation.heading else ""
+        lines.append(f"[{number}] {place}{heading}, characters {citation.start}-{citation.end}")
+        if answer.style == "write":
+            lines.append(f"    “{' '.join(citation.text.split())}”")
+    for left in answer.dropped:
+        lines.append(f"not read, no room: {left.passage.document} ({left.n_tokens} tokens)")
+    lines.append(f"\n{answer.style} ({answer.style_reason}); {_figures(answer)}")
+    return "\n".join(lines)
+
+
+def _figures(answer: Answer) -> str:
+    if answer.style == "quote":
+        return f"{len(answer.passages)} passages weighed in {sum(answer.timings.values()):.2f} s"
+    tokens = answer.tokens
+    return f"{tokens.prompt} tokens read, {tokens.written} written, window {tokens.window}"

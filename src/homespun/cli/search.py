@@ -1,0 +1,38 @@
+"""`homespun search`: passages that fit a query."""
+
+from typing import Annotated
+
+import typer
+
+from homespun.cli.flags import Json, LibraryName, flags
+from homespun.cli.render import print_json
+from homespun.retrieval.search import SearchOptions
+
+app = typer.Typer()
+
+
+@app.command()
+@flags
+def search(
+    options: SearchOptions,
+    query: Annotated[str, typer.Argument(help="what to look for")],
+    library: LibraryName = "default",
+    as_json: Json = False,
+) -> None:
+    """Find the passages of a library that fit a query."""
+    from homespun.models.home import Home
+    from homespun.retrieval.open import open_library
+    from homespun.retrieval.search import search as search_library
+
+    hits = search_library(open_library(Home.open(), library), query, options)
+    if as_json:
+        print_json({"query": query, "library": library, "hits": hits})
+        return
+    if not hits:
+        print("Nothing was found.")
+    for number, hit in enumerate(hits, 1):
+        place = hit.passage.document + (f", page {hit.passage.page}" if hit.passage.page else "")
+        heading = f" - {' > '.join(hit.passage.headings)}" if hit.passage.headings else ""
+        ranks = f"keywords {hit.keyword_rank or '-'}, meaning {hit.vector_rank or '-'} ({hit.vector_score:.2f})"
+        print(f"{number:>2}. {place}{heading}  [{ranks}]")
+        print("    " + " ".join(hit.passage.text.split())[:240])

@@ -1,0 +1,90 @@
+"""A library and a model together, ready for questions: what `homespun ask` and a server open once."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from homespun.engines.engine import Engine, EngineOptions
+from homespun.engines.load import load_engine
+from homespun.models.home import Home
+from homespun.models.template import Message
+from homespun.progress import Progress, no_progress
+from homespun.rag.answer import AnswerOptions, OnText, answer
+from homespun.rag.result import Answer
+from homespun.retrieval.library import Library
+from homespun.retrieval.open import open_library
+
+
+class Desk:
+    """Use it in a `with` block, or `close` it."""
+
+    def __init__(self, home: Home, library: Library, engine: Engine) -> None:
+        self.home = home
+        self.library = library
+        self.engine = engine
+
+    @classmethod
+    def open(
+        cls,
+        home: Home,
+        library: str,
+        model: str | None = None,
+        options: EngineOptions = EngineOptions(),
+        *,
+        engine: str = "auto",
+        progress: Progress = no_progress,
+    ) -> "Desk":
+        """Open a library and load a model, both at once, for each waits mostly for itself.
+
+        Raises:
+            LibraryError: no such library.
+            EmbedderError: the library's embedder is not there.
+            UnknownModelError: no such model.
+            EngineError: no engine here can run it.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(load_engine, home, model, options, engine=engine, progress=progress)
+            try:
+                opened = open_library(home, library)
+                _warm(opened)
+            except BaseException:
+                if loading.exception() is None:
+                    loading.result().close()
+                raise
+            return cls(home, opened, loading.result())
+
+    def __enter__(self) -> "Desk":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def ask(
+        self,
+        question: str,
+        options: AnswerOptions = AnswerOptions(),
+        *,
+        history: Sequence[Message] = (),
+        on_text: OnText | None = None,
+        progress: Progress = no_progress,
+    ) -> Answer:
+        """Answer one question. See `homespun.rag.answer.answer`."""
+        return answer(
+            question,
+            self.library,
+            self.engine,
+            options,
+            history=history,
+            on_text=on_text,
+            progress=progress,
+            record_path=self.home.root / "styles.json",
+        )
+
+    def close(self) -> None:
+        """Free the model."""
+        self.engine.close()
+
+
+def _warm(library: Library) -> None:
+    """Load what the first search needs, while the model loads."""
+    library.embedder.embed(["warm"], "query")
+    _ = library.tables
