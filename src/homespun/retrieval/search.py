@@ -77,6 +77,8 @@ def search(library: Library, query: str, options: SearchOptions | None = None) -
         return []
     found = _Candidates(library, query, max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * options.n_hits), names)
     scores = fuse_scores(found.keyword_scores, found.vector_scores, options.keyword_weight)
+    if options.keyword_weight == 1:
+        scores = {key: score for key, score in scores.items() if key in found.keyword_scores}
     best = sorted(scores, key=lambda key: (-scores[key], names[key[0]][0], key[1]))
     return [
         Hit(
