@@ -1,6 +1,6 @@
 """What every engine must do, run on every engine.
 
-Three of them compute in float32 (`EXACT`); the others may differ a little in numbers, never in behaviour.
+Fast mode may differ a little in numbers, never in behaviour.
 Field cases: G2 and G7 (stops), G3 (window), G6 (characters in streams), S1 and S3 (dropped and simultaneous
 streams).
 """
@@ -23,9 +23,9 @@ WINDOW = 256
 SHAPE = Shape()
 SCRIPT = "abcd歪 👍 ßxyz"
 ENGINES = ["openvino-exact", "openvino-fast", "torch", "llama.cpp"]
-EXACT = ("openvino-exact", "torch")
+EXACT = ("openvino-exact", "torch", "llama.cpp")
 #: Largest difference of a log-probability to float32, in nats.
-TOLERANCE = {"openvino-exact": 2e-4, "openvino-fast": 0.3, "torch": 1e-5, "llama.cpp": 0.05}
+TOLERANCE = {"openvino-exact": 2e-4, "openvino-fast": 0.3, "torch": 1e-5, "llama.cpp": 1e-3}
 
 
 def open_named(name: str, path: Path, cache_path: Path) -> Engine:

@@ -1,0 +1,426 @@
+"""The llama.cpp engine: every GGUF that llama.cpp runs, behind the `Engine` protocol.
+
+The server is asked for one token at a time, with the prompt as ids. Its own slots keep the keys and values,
+so a step computes only what is new, and everything that this product promises stays ours: ids, characters,
+stop texts, cancelling. Probabilities are those of the raw logits. Where the most probable token is wanted,
+the server is made to draw a harmless one (a bias on its logit, which leaves the reported probabilities
+alone): it reports nothing for a token that is only a part of a character.
+"""
+
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from homespun.engines.checks import check_last, check_score, check_tokens, checked_window
+from homespun.engines.engine import (
+    Candidate,
+    EngineFacts,
+    EngineOptions,
+    FloatArray,
+    GenerateOptions,
+    Generation,
+    GenerationStream,
+    Request,
+    ScoreRequest,
+)
+from homespun.engines.errors import AdapterError, EngineError
+from homespun.engines.llama_cpp_adapter import write_adapter_gguf
+from homespun.engines.llama_cpp_process import LlamaCppProcess, ServerSettings
+from homespun.engines.llama_cpp_slots import SlotTable
+from homespun.engines.openvino.adapters import read_adapter
+from homespun.engines.processor import processor_name, usable_threads
+from homespun.engines.sampling import check_options, log_softmax
+from homespun.engines.sequence import Writing
+from homespun.engines.stepping import SteppedStream
+from homespun.models.config import ModelConfig
+from homespun.models.gguf import GGUFFile, read_gguf
+from homespun.models.template import ChatTemplate
+from homespun.models.tokenizer import Tokenizer
+from homespun.progress import Progress, no_progress
+
+DEFAULT_CACHE_TOKENS = 32768
+MAX_SLOTS = 16
+FORCE = 1e6  # added to a logit, so that this token is drawn
+
+_Result = TypeVar("_Result")
+
+
+@dataclass
+class _Version:
+    """One loaded adapter; a replaced one stays until the answers that it began have ended."""
+
+    number: int
+    path: Path
+    n_running: int = 0
+    is_current: bool = True
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The server's answer for one position."""
+
+    token_id: int
+    log_probability: float | None  # None: the token is a part of a character
+    best: tuple[Candidate, ...]
+    n_cached: int
+
+
+class LlamaCppEngine:
+    """See `homespun.engines.engine.Engine`; `close` it, or use it in a `with` block.
+
+    Scores cost one small request a token, whole distributions one large request a position (0.1 to 1 s with
+    a vocabulary of 50,000). A new adapter restarts the server (it takes adapters only at its start); answers
+    that are being written go on after that.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        options: EngineOptions = EngineOptions(),
+        *,
+        cache_path: Path | None = None,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Load a GGUF file.
+
+        Args:
+            path: the file.
+            options: in exact mode keys, values and attention stay in float32 (else float16 and its fused
+                attention); the products are llama.cpp's own in both.
+            cache_path: not used: llama.cpp reads the file itself.
+
+        Raises:
+            ModelFileError: a broken file.
+            EngineError: llama.cpp is not installed or refuses the model.
+        """
+        progress("starting llama.cpp", 0, None)
+        self._file: GGUFFile = read_gguf(path)
+        self._config = ModelConfig.from_gguf(self._file)
+        self._tokenizer = Tokenizer.from_gguf(self._file)
+        self._template = ChatTemplate.from_gguf(self._file, self._tokenizer)
+        self._window = checked_window(options.window, self._config)
+        n_slots = _n_slots(self._window, options.cache_tokens)
+        self._settings = ServerSettings(
+            model_path=path.resolve(),
+            n_context=n_slots * (-(-self._window // 256) * 256),  # llama.cpp counts in steps of 256
+            n_slots=n_slots,
+            n_threads=options.threads or usable_threads(),
+            cache_type="f32" if options.mode == "exact" else "f16",
+        )
+        self._folder = tempfile.TemporaryDirectory(prefix="homespun-llama-cpp-")
+        self._forced_id = self._tokenizer.encode(".")[-1]
+        self._versions: dict[str, _Version] = {}
+        self._running: dict[int, _Version] = {}
+        self._n_versions = 0
+        self._lock = threading.RLock()  # over the process and the versions; never held while it computes
+        self._idle = threading.Condition(self._lock)
+        self._n_asking = 0
+        self._is_closed = False
+        self._process: LlamaCppProcess | None = None
+        self._start()
+        self._facts = self._read_facts(path, options)
+
+    def __enter__(self) -> "LlamaCppEngine":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What runs, and how."""
+        return self._facts
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The file's own tokenizer."""
+        return self._tokenizer
+
+    @property
+    def template(self) -> ChatTemplate:
+        """The file's own chat template."""
+        return self._template
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the loaded adapters."""
+        return tuple(self._versions)
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Write all answers, as many at once as there are slots. See `Engine.generate`."""
+        streams = [self._begin(request) for request in requests]
+        try:
+            self._side_by_side([stream.run for stream in streams])
+        except BaseException:
+            for stream in streams:
+                stream.cancel()
+            raise
+        return [stream.result for stream in streams]
+
+    def stream(self, request: Request) -> GenerationStream:
+        """Write one answer step by step. See `Engine.stream`."""
+        return self._begin(request)
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[FloatArray]:
+        """Log-probabilities of given tokens. See `Engine.score`."""
+        for request in requests:
+            check_score(request, window=self._window, n_vocab=self._tokenizer.n_vocab)
+            self._current(request.adapter)
+        return self._side_by_side([partial(self._score, request) for request in requests])
+
+    def distributions(
+        self, token_ids: Sequence[int], *, last: int = 1, adapter: str | None = None
+    ) -> FloatArray:
+        """Log-probabilities of every next token. See `Engine.distributions`."""
+        check_last(token_ids, last, window=self._window, n_vocab=self._tokenizer.n_vocab)
+        version = self._current(adapter)
+        ends = range(len(token_ids) - last + 1, len(token_ids) + 1)
+        return np.stack([self._distribution(token_ids[:end], version) for end in ends])
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        """Make a PEFT LoRA folder available; restarts the server. See `Engine.load_adapter`."""
+        pairs = read_adapter(path, self._file, self._config.n_layers)
+        with self._lock:
+            self._check_open()
+            self._n_versions += 1
+            version = _Version(self._n_versions, Path(self._folder.name) / f"{self._n_versions}.gguf")
+            write_adapter_gguf(pairs, self._file, self._config, version.path)
+            self._retire(name)
+            self._versions[name] = version
+            self._restart()
+
+    def remove_adapter(self, name: str) -> None:
+        """Take an adapter away from new requests; running ones end with it."""
+        with self._lock:
+            self._current(name)
+            self._retire(name)
+
+    def close(self) -> None:
+        """End the server."""
+        with self._lock:
+            self._is_closed = True
+            if self._process is not None:
+                self._process.close()
+                self._process = None
+            self._folder.cleanup()
+
+    # --- running --------------------------------------------------------------------------------------
+
+    def _begin(self, request: Request) -> "_Stream":
+        check_options(request.options)
+        check_tokens(request.token_ids, room=1, window=self._window, n_vocab=self._tokenizer.n_vocab)
+        self._current(request.adapter)
+
+        def advance(sequence: Writing) -> None:
+            self._advance(sequence, request.options)
+
+        return _Stream(request, self._tokenizer, self._window, advance, self._leave)
+
+    def _side_by_side(self, tasks: Sequence[Callable[[], _Result]]) -> list[_Result]:
+        if len(tasks) == 1:
+            return [tasks[0]()]
+        with ThreadPoolExecutor(self._settings.n_slots) as pool:
+            return list(pool.map(lambda task: task(), tasks))
+
+    def _advance(self, sequence: Writing, options: GenerateOptions) -> None:
+        with self._lock:
+            if id(sequence) not in self._running and sequence.adapter is not None:
+                version = self._current(sequence.adapter)
+                assert version is not None
+                version.n_running += 1
+                self._running[id(sequence)] = version
+            running = self._running.get(id(sequence))
+        drawn = self._next(sequence, running, options)
+        if sequence.n_computed == 0:
+            sequence.n_cached = drawn.n_cached
+        sequence.n_computed = len(sequence.token_ids)
+        if not sequence.is_cancelled:
+            assert drawn.log_probability is not None
+            sequence.add(drawn.token_id, drawn.log_probability, drawn.best[: options.n_best])
+
+    def _next(self, sequence: Writing, version: _Version | None, options: GenerateOptions) -> _Drawn:
+        """The next token by the options, with its log-probability and the best ones'."""
+        ids, n_best = sequence.token_ids, options.n_best
+        if options.temperature == 0 and options.repeat_penalty == 1:
+            told = self._ask(ids, version, n_best=n_best, force=self._forced_id)
+            return replace(told, token_id=told.best[0].token_id, log_probability=told.best[0].log_probability)
+        drawn = self._ask(ids, version, n_best=n_best, draw=_draw(options, sequence))
+        if drawn.log_probability is not None:
+            return drawn
+        told = self._ask(ids, version, n_best=self._config.vocab_size, force=self._forced_id)
+        value = next(c.log_probability for c in told.best if c.token_id == drawn.token_id)
+        return replace(drawn, log_probability=value, best=told.best)
+
+    def _leave(self, sequence: Writing) -> None:
+        with self._lock:
+            version = self._running.pop(id(sequence), None)
+            if version is not None:
+                version.n_running -= 1
+
+    def _score(self, request: ScoreRequest) -> FloatArray:
+        version = self._current(request.adapter)
+        ids = request.token_ids
+        scores = []
+        for place in range(len(ids) - request.n_scored, len(ids)):
+            before, token = ids[:place], ids[place]
+            value = self._ask(before, version, n_best=1, force=token).log_probability
+            scores.append(float(self._distribution(before, version)[token]) if value is None else value)
+        return np.array(scores, np.float32)
+
+    def _distribution(self, token_ids: Sequence[int], version: _Version | None) -> FloatArray:
+        n_vocab = self._config.vocab_size
+        best = self._ask(token_ids, version, n_best=n_vocab, force=self._forced_id).best
+        row = np.full(n_vocab, -np.inf, np.float32)
+        row[[candidate.token_id for candidate in best]] = [candidate.log_probability for candidate in best]
+        return log_softmax(row)  # its own sum in float32 is off by up to 1e-4
+
+    def _ask(
+        self,
+        token_ids: Sequence[int],
+        version: _Version | None,
+        *,
+        n_best: int,
+        force: int | None = None,
+        draw: Mapping[str, Any] | None = None,
+    ) -> _Drawn:
+        """One next token: `force`d, or drawn by the server's sampler with the settings `draw`."""
+        body: dict[str, Any] = {
+            "prompt": list(token_ids),
+            "n_predict": 1,
+            "n_probs": max(n_best, 1),
+            "post_sampling_probs": False,
+            "return_tokens": True,
+            "cache_prompt": True,
+            "stream": False,
+            "response_fields": ["tokens", "completion_probabilities", "timings/cache_n"],
+            **(draw or {"temperature": 0.0, "samplers": ["temperature"], "logit_bias": [[force, FORCE]]}),
+        }
+        number = version.number if version is not None else 0
+        with self._slots.lease(token_ids, number) as slot:
+            answer = self._post(body, slot.number, version)
+        told = answer.get("completion_probabilities") or []
+        best = told[0]["top_logprobs"] if told else []
+        return _Drawn(
+            token_id=int(answer["tokens"][0]),
+            log_probability=float(told[0]["logprob"]) if told else None,
+            best=tuple(Candidate(int(entry["id"]), float(entry["logprob"])) for entry in best),
+            n_cached=int(answer.get("timings/cache_n", answer.get("cache_n", 0)) or 0),
+        )
+
+    # --- the process ----------------------------------------------------------------------------------
+
+    def _post(self, body: dict[str, Any], slot: int, version: _Version | None) -> dict[str, Any]:
+        """Ask the server; if it has died, this request fails and the next one starts it again."""
+        with self._lock:
+            self._check_open()
+            if self._process is None or not self._process.is_alive:
+                self._start()
+            process = self._process
+            assert process is not None
+            scales = [{"id": i, "scale": float(loaded is version)} for i, loaded in enumerate(self._loaded)]
+            self._n_asking += 1
+        try:
+            return process.ask("/completion", {**body, "id_slot": slot, "lora": scales})
+        except ConnectionError:
+            raise EngineError(
+                "llama.cpp ended while it was computing",
+                where=str(self._file.path),
+                remedy="Ask again: the next request starts it anew. If it ends again, use a smaller window.",
+            ) from None
+        finally:
+            with self._lock:
+                self._n_asking -= 1
+                self._idle.notify_all()
+
+    def _start(self) -> None:
+        kept = {version.number: version for version in [*self._versions.values(), *self._running.values()]}
+        self._loaded = list(kept.values())
+        if self._process is not None:
+            self._process.close()
+        self._slots = SlotTable(self._settings.n_slots)
+        self._process = LlamaCppProcess(self._settings, [version.path for version in self._loaded])
+
+    def _restart(self) -> None:
+        """Start anew with the adapters of now; requests in flight end first, the others wait."""
+        while self._n_asking:
+            self._idle.wait()
+        self._start()
+
+    def _current(self, name: str | None) -> _Version | None:
+        if name is None:
+            return None
+        if name not in self._versions:
+            raise AdapterError(
+                f"adapter {name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}"
+            )
+        return self._versions[name]
+
+    def _retire(self, name: str) -> None:
+        version = self._versions.pop(name, None)
+        if version is not None:
+            version.is_current = False
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise EngineError("the engine is closed")
+
+    def _read_facts(self, path: Path, options: EngineOptions) -> EngineFacts:
+        assert self._process is not None
+        settings = self._process.ask("/props")["default_generation_settings"]
+        n_context = int(settings["n_ctx"])
+        if n_context < self._window:
+            raise EngineError(f"llama.cpp gives {n_context} tokens a slot; {self._window} were asked for")
+        kinds = {tensor.ggml_type for tensor in self._file.tensors.values() if len(tensor.shape) > 1}
+        quantized = kinds - {"F32", "F16", "BF16"}
+        precision = "f32, int8 activations" if quantized else "f32" if kinds == {"F32"} else "f16"
+        is_exact = options.mode == "exact" and precision == "f32"
+        notes = () if is_exact or options.mode == "fast" else ("llama.cpp rounds activations: not exact",)
+        return EngineFacts(
+            engine="llama.cpp",
+            version=f"xllamacpp {self._process.version}",
+            model_path=str(path),
+            architecture=self._config.architecture,
+            mode="exact" if is_exact else "fast",
+            window=self._window,
+            threads=self._settings.n_threads,
+            precision=precision,
+            cache_precision=self._settings.cache_type,
+            processor=processor_name(),
+            notes=notes,
+        )
+
+
+class _Stream(SteppedStream):
+    """A stepped stream that can also be run to its end."""
+
+    def run(self) -> None:
+        """Write the whole answer."""
+        for _ in self:
+            pass
+
+
+def _n_slots(window: int, cache_tokens: int) -> int:
+    """Requests that can run at once, each with the whole window."""
+    return max(1, min(MAX_SLOTS, (cache_tokens or DEFAULT_CACHE_TOKENS) // window))
+
+
+def _draw(options: GenerateOptions, sequence: Writing) -> dict[str, Any]:
+    """The server's sampler, in our order, with a seed of its own for each step."""
+    seeds = np.random.SeedSequence([sequence.seed, len(sequence.token_ids)])
+    return {
+        "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
+        "temperature": options.temperature,
+        "top_k": options.top_k,
+        "top_p": options.top_p,
+        "min_p": options.min_p,
+        "repeat_penalty": options.repeat_penalty,
+        "repeat_last_n": len(sequence.token_ids),
+        "seed": int(seeds.generate_state(1)[0]) % (2**32 - 1),  # the last one means: any
+    }

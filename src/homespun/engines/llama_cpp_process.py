@@ -1,0 +1,127 @@
+"""The child process that llama.cpp runs in: started, asked over loopback, restarted when it is gone."""
+
+import contextlib
+import http.client
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from homespun.engines.errors import EngineError
+
+_CHILD = Path(__file__).with_name("llama_cpp_child.py")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """What the server is started with; all sizes are set, none is left to its defaults."""
+
+    model_path: Path
+    n_context: int
+    n_slots: int
+    n_threads: int
+    cache_type: str
+
+
+class LlamaCppProcess:
+    """One running server. `ask` may be called from several threads."""
+
+    def __init__(self, settings: ServerSettings, adapter_paths: Sequence[Path]) -> None:
+        """Start it and wait until the model is loaded.
+
+        Raises:
+            EngineError: xllamacpp is not installed, or llama.cpp refused the model; with its reason.
+        """
+        self._key = secrets.token_urlsafe(24)
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        self._where = str(settings.model_path)
+        self._process = subprocess.Popen(
+            [sys.executable, str(_CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # an interrupt at the terminal is ours to handle
+        )
+        started = {
+            "model_path": str(settings.model_path),
+            "key": self._key,
+            "n_context": settings.n_context,
+            "n_slots": settings.n_slots,
+            "n_threads": settings.n_threads,
+            "cache_type": settings.cache_type,
+            "adapter_paths": [str(path) for path in adapter_paths],
+        }
+        answer = self._handshake(json.dumps(started))
+        self.version: str = answer["version"]
+        self._port = urlsplit(answer["address"]).port or 0
+
+    def _handshake(self, settings: str) -> dict[str, Any]:
+        assert self._process.stdin and self._process.stdout
+        with contextlib.suppress(OSError):  # it is gone already: the log says why
+            print(settings, file=self._process.stdin, flush=True)
+        for line in self._process.stdout:
+            if line.startswith('{"address"'):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        reason = self._last_words()
+        self.close()
+        raise EngineError(f"llama.cpp could not load the model ({reason})", where=self._where)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One request, POST where there is a body.
+
+        Raises:
+            ConnectionError: the process is gone or did not answer.
+            EngineError: it answered with an error.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request("GET" if body is None else "POST", path, data, headers)
+            response = connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionError(str(error)) from None
+        finally:
+            connection.close()
+        answer: dict[str, Any] = json.loads(text)
+        if response.status != 200:
+            raise EngineError(
+                f"llama.cpp refused the request ({answer.get('error', {}).get('message', answer)})"
+            )
+        return answer
+
+    def close(self) -> None:
+        """End it: kindly, then by force."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _last_words(self) -> str:
+        """The line of its log that says most about why it ended."""
+        self._process.wait()
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").splitlines()]
+        telling = [line for line in lines if "error" in line.lower()] or [line for line in lines if line]
+        return telling[-1][:300] if telling else f"it ended with code {self._process.returncode}"
