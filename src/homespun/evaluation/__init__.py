@@ -1,0 +1,1 @@
+"""Answers to verdicts: metrics, and later the statistics over them."""
