@@ -7,6 +7,7 @@ every token is followed by one certain next token, so that what it answers is kn
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def write_script(path: Path, shape: Shape, chain: Sequence[int]) -> Path:
     embedding = rng.standard_normal((len(vocabulary()), shape.hidden))
     embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
     head = np.zeros_like(embedding)
-    for token, following in zip(chain, chain[1:], strict=False):
+    for token, following in pairwise(chain):
         head[following] = 4 * embedding[token]
     tensors = {"token_embd.weight": embedding, "output.weight": head}
     vectors = {"output_norm.weight": np.ones(shape.hidden)}

@@ -1,75 +1,181 @@
-"""Which engine runs a model file here, and why."""
+"""Which engine runs a file on this machine, and why; nothing is imported before it is needed."""
 
+import importlib.util
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from homespun.engines.engine import Engine, EngineOptions
 from homespun.engines.errors import EngineError
 from homespun.models.config import ModelConfig
-from homespun.models.gguf import read_gguf
+from homespun.models.gguf import GGUFFile, read_gguf
 from homespun.progress import Progress, no_progress
 
 EngineName = Literal["openvino", "llama.cpp", "torch"]
+EngineChoice = Literal["auto", "openvino", "llama.cpp", "torch"]
+
+#: Architectures of llama.cpp that do not continue a text.
+_NOT_DECODERS = frozenset(
+    ("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3")
+) | frozenset(("eurobert", "t5", "t5encoder", "clip", "gemma-embedding", "llama-embed", "wavtokenizer-dec"))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The engine that `auto` takes, why, and the others that could run the file."""
+    """The engine that auto takes.
 
-    engine: EngineName
+    Attributes:
+        engine: its name; None where nothing here runs the file.
+        reason: in one sentence.
+        alternatives: every other engine, with the reason that it cannot run the file, or None if it can.
+    """
+
+    engine: EngineName | None
     reason: str
-    alternatives: tuple[EngineName, ...]
+    alternatives: dict[EngineName, str | None]
 
 
 def explain_choice(path: Path) -> Choice:
-    """What `auto` takes for a file, without loading it.
+    """Say which engine runs a file here, and why, without loading the model.
 
     Raises:
-        ModelFileError: a broken file.
-        EngineError: no engine here can run it.
+        ModelFileError: no whole and well-formed GGUF.
     """
-    reason = _openvino_reason(path)
-    others: list[EngineName] = [*(["llama.cpp"] if find_spec("xllamacpp") else []), *(["torch"] if find_spec("torch") else [])]  # type: ignore[list-item]
-    if reason is None:
-        return Choice("openvino", "its architecture and formats are imported exactly, and it reads prompts fastest", tuple(others))
-    if "llama.cpp" in others:
-        return Choice("llama.cpp", f"OpenVINO does not take it: {reason}", tuple(o for o in others if o != "llama.cpp"))
-    raise EngineError(f"no engine here can run this file: {reason}", where=str(path), remedy="Install xllamacpp.")
-
-
-def _openvino_reason(path: Path) -> str | None:
-    """Why the OpenVINO engine does not take a file; None where it does."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return f"paged attention is not compiled in for {platform.machine()}"
-    if find_spec("openvino") is None:
-        return "the package openvino is not installed"
-    from homespun.engines.openvino.support import unsupported_reason
-
     file = read_gguf(path)
-    return unsupported_reason(file, ModelConfig.from_gguf(file))
+    config = ModelConfig.from_gguf(file)
+    why_not = {name: check(file, config) for name, check in _CHECKS.items()}
+    if why_not["openvino"] is None:
+        chosen: EngineName | None = "openvino"
+        reason = "OpenVINO runs this architecture and its formats exactly, and is fastest on this processor"
+    elif why_not["llama.cpp"] is None:
+        chosen, reason = "llama.cpp", f"OpenVINO does not take it ({why_not['openvino']})"
+    elif why_not["torch"] is None:
+        chosen, reason = "torch", f"OpenVINO and llama.cpp do not take it ({why_not['llama.cpp']})"
+    else:
+        chosen, reason = None, f"no engine here runs it: {why_not['llama.cpp']}"
+    return Choice(chosen, reason, {name: why for name, why in why_not.items() if name != chosen})
 
 
 def open_engine(
     path: Path,
     options: EngineOptions = EngineOptions(),
     *,
-    engine: Literal["auto", "openvino", "llama.cpp", "torch"] = "auto",
+    engine: EngineChoice = "auto",
     cache_path: Path | None = None,
     progress: Progress = no_progress,
 ) -> Engine:
-    """Load a model file."""
-    name = explain_choice(path).engine if engine == "auto" else engine
+    """Load a model with the engine of one's choice.
+
+    Args:
+        path: a GGUF file.
+        options: how it is loaded.
+        engine: auto takes what `explain_choice` says.
+        cache_path: folder for what is kept between starts; None: nothing is.
+
+    Raises:
+        ModelFileError: a broken file.
+        EngineError: no engine, or not this one, runs the file here; with the reason and what can be done.
+    """
+    choice = explain_choice(path)
+    name: EngineName
+    if engine == "auto":
+        if choice.engine is None:
+            raise _refusal(path, choice)
+        name = choice.engine
+    else:
+        if engine not in _CHECKS:
+            raise EngineError(f"engine {engine!r} is not one of auto, {', '.join(_CHECKS)}")
+        name = engine
+        reason = choice.alternatives.get(name)
+        if reason is not None:
+            raise EngineError(
+                f"the {name} engine does not run it: {reason}", where=str(path), remedy=_other(choice)
+            )
+    return _open(name, path, options, cache_path, progress)
+
+
+def _open(
+    name: EngineName, path: Path, options: EngineOptions, cache_path: Path | None, progress: Progress
+) -> Engine:
     if name == "openvino":
         from homespun.engines.openvino.engine import OpenVINOEngine
 
         return OpenVINOEngine(path, options, cache_path=cache_path, progress=progress)
-    if name == "torch":
-        from homespun.engines.torch_engine import TorchEngine
+    if name == "llama.cpp":
+        from homespun.engines.llama_cpp import LlamaCppEngine
 
-        return TorchEngine(path, options)
-    from homespun.engines.llama_cpp import LlamaCppEngine
+        return LlamaCppEngine(path, options, cache_path=cache_path, progress=progress)
+    from homespun.engines.torch_engine import TorchEngine
 
-    return LlamaCppEngine(path, options)
+    return TorchEngine(path, options, cache_path=cache_path, progress=progress)
+
+
+def _refusal(path: Path, choice: Choice) -> EngineError:
+    file = read_gguf(path)
+    formats = sorted({tensor.ggml_type for tensor in file.tensors.values()})
+    return EngineError(
+        f"no engine here runs this file: architecture {file.architecture!r}, formats {', '.join(formats)} "
+        f"({choice.alternatives['llama.cpp']})",
+        where=str(path),
+        remedy="Use a text model that llama.cpp supports, such as one of the families llama, qwen or gemma.",
+    )
+
+
+def _other(choice: Choice) -> str:
+    if choice.engine is None:
+        return "Use another model."
+    return f"Use --engine {choice.engine}, or leave it to auto."
+
+
+def _why_not_openvino(file: GGUFFile, config: ModelConfig) -> str | None:
+    machine = platform.machine().lower()
+    if machine not in ("x86_64", "amd64"):
+        return f"OpenVINO has no paged attention on this processor ({machine})"
+    if importlib.util.find_spec("openvino") is None:
+        return "OpenVINO is not installed"
+    from homespun.engines.openvino.support import unsupported_reason
+
+    return unsupported_reason(file, config)
+
+
+def _why_not_llama_cpp(file: GGUFFile, config: ModelConfig) -> str | None:
+    if importlib.util.find_spec("xllamacpp") is None:
+        return "llama.cpp (the package xllamacpp) is not installed"
+    if config.architecture in _NOT_DECODERS:
+        return f"a model of the architecture {config.architecture!r} does not continue texts"
+    import gguf
+
+    if config.architecture not in gguf.MODEL_ARCH_NAMES.values():
+        return f"llama.cpp knows no architecture {config.architecture!r}"
+    if not config.n_layers or not config.context_length:
+        return f"the file states no layers or no context length, as {config.architecture!r} must"
+    return _why_no_tokenizer(file)
+
+
+def _why_no_tokenizer(file: GGUFFile) -> str | None:
+    from homespun.models.errors import TokenizerError
+    from homespun.models.tokenizer import Tokenizer
+
+    try:
+        Tokenizer.from_gguf(file)
+    except TokenizerError as error:
+        return error.what
+    return None
+
+
+def _why_not_torch(file: GGUFFile, config: ModelConfig) -> str | None:
+    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+    if missing:
+        return f'{missing[0]} is not installed (pip install "homespun[tune]")'
+    from homespun.engines.families import unknown_structure
+
+    return unknown_structure(file, config)
+
+
+_CHECKS: dict[EngineName, Callable[[GGUFFile, ModelConfig], str | None]] = {
+    "openvino": _why_not_openvino,
+    "llama.cpp": _why_not_llama_cpp,
+    "torch": _why_not_torch,
+}

@@ -24,9 +24,10 @@ def start(settings: dict[str, Any]) -> Any:
     params.endpoint_slots = False
     params.endpoint_metrics = False
     params.offline = True
-    params.verbosity = 1
+    params.verbosity = settings["verbosity"]
     params.n_ctx = settings["n_context"]
     params.n_parallel = settings["n_slots"]
+    params.n_threads_http = settings["n_slots"] + 2
     params.kv_unified = False
     params.fit_params = False
     params.ctx_shift = False

@@ -18,6 +18,9 @@ from homespun.engines.errors import EngineError
 _CHILD = Path(__file__).with_name("llama_cpp_child.py")
 
 
+QUIET, TALKATIVE = 1, 3  # llama.cpp's verbosity
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """What the server is started with; all sizes are set, none is left to its defaults."""
@@ -39,17 +42,6 @@ class LlamaCppProcess:
             EngineError: xllamacpp is not installed, or llama.cpp refused the model; with its reason.
         """
         self._key = secrets.token_urlsafe(24)
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
-        self._where = str(settings.model_path)
-        self._process = subprocess.Popen(
-            [sys.executable, str(_CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # an interrupt at the terminal is ours to handle
-        )
         started = {
             "model_path": str(settings.model_path),
             "key": self._key,
@@ -59,21 +51,39 @@ class LlamaCppProcess:
             "cache_type": settings.cache_type,
             "adapter_paths": [str(path) for path in adapter_paths],
         }
-        answer = self._handshake(json.dumps(started))
+        answer = self._launch({**started, "verbosity": QUIET})
+        if answer is None:  # only a talkative one says why, and it would log every request
+            answer = self._launch({**started, "verbosity": TALKATIVE})
+        if answer is None:
+            raise EngineError(
+                f"llama.cpp could not load the model ({self._last_words()})",
+                where=str(settings.model_path),
+                remedy="Use another model, or a smaller window if memory is short.",
+            )
         self.version: str = answer["version"]
         self._port = urlsplit(answer["address"]).port or 0
 
-    def _handshake(self, settings: str) -> dict[str, Any]:
+    def _launch(self, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Start the child; what it says once the model is loaded, None where it ended before that."""
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
+        self._process = subprocess.Popen(
+            [sys.executable, str(_CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # an interrupt at the terminal is ours to handle
+        )
         assert self._process.stdin and self._process.stdout
-        with contextlib.suppress(OSError):  # it is gone already: the log says why
-            print(settings, file=self._process.stdin, flush=True)
+        with contextlib.suppress(OSError):  # it is gone already: its log says why
+            print(json.dumps(settings), file=self._process.stdin, flush=True)
         for line in self._process.stdout:
             if line.startswith('{"address"'):
                 answer: dict[str, Any] = json.loads(line)
                 return answer
-        reason = self._last_words()
-        self.close()
-        raise EngineError(f"llama.cpp could not load the model ({reason})", where=self._where)
+        self._process.wait()
+        return None
 
     @property
     def is_alive(self) -> bool:
@@ -119,9 +129,13 @@ class LlamaCppProcess:
         self._log.close()
 
     def _last_words(self) -> str:
-        """The line of its log that says most about why it ended."""
-        self._process.wait()
+        """The part of its log that says most about why it ended."""
         self._log.seek(0)
         lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").splitlines()]
-        telling = [line for line in lines if "error" in line.lower()] or [line for line in lines if line]
-        return telling[-1][:300] if telling else f"it ended with code {self._process.returncode}"
+        self._log.close()
+        for line in lines:
+            _, found, reason = line.partition("error loading model: ")
+            if found:
+                return reason[:300]
+        errors = [line for line in lines if "error" in line.lower()] or [line for line in lines if line]
+        return errors[-1][:300] if errors else f"it ended with code {self._process.returncode}"

@@ -94,7 +94,7 @@ def _from_minimum(scales: Floats, minima: Floats) -> tuple[Floats, Floats, npt.N
     return np.where(flat, np.abs(minima), scales).astype(np.float32), zeros, flat
 
 
-def _with_minimum(codes: Bytes, scales: Floats, minima: Floats, bits: int) -> AffineWeight:
+def _with_minimum(codes: npt.NDArray[Any], scales: Floats, minima: Floats, bits: int) -> AffineWeight:
     scales, zeros, flat = _from_minimum(scales, minima)
     if flat.any():
         codes = np.where(flat, np.uint8(0), codes)
@@ -175,7 +175,7 @@ def _q6_k(blocks: Bytes) -> AffineWeight:
     return AffineWeight(_grouped(codes, 16), _grouped(scales, 16), None, 8)
 
 
-def _two_bits(packed: Bytes, shape: tuple[int, int]) -> Bytes:
+def _two_bits(packed: Bytes, shape: tuple[int, int]) -> npt.NDArray[Any]:
     """64 bytes of four 2-bit codes each, in ggml's order: (rows, blocks, 2, 4, 32)."""
     shifts = np.array([0, 2, 4, 6], np.uint8)[:, None]
     return (packed.reshape(*shape, 2, 1, 32) >> shifts) & 3
