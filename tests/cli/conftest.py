@@ -1,0 +1,52 @@
+"""A home with the starter model, the starter embedder and the clinic's handbook, made once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ran import Ran
+
+from homespun.models.home import Home
+
+CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
+
+
+@pytest.fixture(scope="session")
+def bare_home(starter_gguf: Path, starter_embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Models, but no library."""
+    home = Home.open(tmp_path_factory.mktemp("cli") / "home")
+    home.add_model(starter_gguf, "smollm2", reference=True)
+    folder = home.embedders_path / "all-minilm-l6-v2"
+    folder.symlink_to(starter_embedder, target_is_directory=True)
+    home.register_embedder("all-minilm-l6-v2", folder, "of the starter")
+    return home
+
+
+@pytest.fixture(scope="session")
+def homespun(bare_home: Home) -> Callable[..., Ran]:
+    """Runs the real command in a process of its own."""
+
+    def run(*arguments: str, stdin: str = "", **environment: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "homespun.cli.main", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=240,
+            env={**os.environ, "HOMESPUN_HOME": str(bare_home.root), "PYTHONUTF8": "1", **environment},
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clinic(homespun: Callable[..., Ran]) -> Ran:
+    """The clinic's handbook in the library `clinic`; what ingest printed."""
+    ran = homespun("ingest", str(CLINIC / "documents"), "--library", "clinic", "--json")
+    assert ran.code == 0, ran.err
+    return ran
