@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from _measure import Spread
+
 from homespun.documents.read import read_document
 from homespun.documents.split import SplitOptions, split_document
 from homespun.documents.walk import find_files

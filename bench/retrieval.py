@@ -1,4 +1,4 @@
-"""Whether the right passage is found: keywords alone, vectors alone, and both, on questions with known places.
+"""Whether the right passage is found: by keywords alone, vectors alone, and both, where the place is known.
 
     python bench/retrieval.py DATA [--split test] [--target-tokens N] [--weights 0.3,0.5] [--json]
 
