@@ -54,12 +54,10 @@ _Result = TypeVar("_Result")
 
 @dataclass
 class _Version:
-    """One loaded adapter; a replaced one stays until the answers that it began have ended."""
+    """One loaded adapter, as the file that llama.cpp reads."""
 
     number: int
     path: Path
-    n_running: int = 0
-    is_current: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,7 @@ class LlamaCppEngine:
         self._lock = threading.RLock()  # over the process and the versions; never held while it computes
         self._idle = threading.Condition(self._lock)
         self._n_asking = 0
+        self._is_restarting = False
         self._is_closed = False
         self._process: LlamaCppProcess | None = None
         self._start()
@@ -192,15 +191,21 @@ class LlamaCppEngine:
             self._n_versions += 1
             version = _Version(self._n_versions, Path(self._folder.name) / f"{self._n_versions}.gguf")
             write_adapter_gguf(pairs, self._file, self._config, version.path)
-            self._retire(name)
+            before = self._versions.get(name)
             self._versions[name] = version
-            self._restart()
+            try:
+                self._restart()
+            except EngineError as error:
+                self._versions.pop(name)
+                if before is not None:
+                    self._versions[name] = before
+                raise AdapterError(f"llama.cpp refuses the adapter ({error.what})", where=str(path)) from None
 
     def remove_adapter(self, name: str) -> None:
         """Take an adapter away from new requests; running ones end with it."""
         with self._lock:
             self._current(name)
-            self._retire(name)
+            del self._versions[name]
 
     def close(self) -> None:
         """End the server."""
@@ -234,7 +239,6 @@ class LlamaCppEngine:
             if id(sequence) not in self._running and sequence.adapter is not None:
                 version = self._current(sequence.adapter)
                 assert version is not None
-                version.n_running += 1
                 self._running[id(sequence)] = version
             running = self._running.get(id(sequence))
         drawn = self._next(sequence, running, options)
@@ -260,9 +264,7 @@ class LlamaCppEngine:
 
     def _leave(self, sequence: Writing) -> None:
         with self._lock:
-            version = self._running.pop(id(sequence), None)
-            if version is not None:
-                version.n_running -= 1
+            self._running.pop(id(sequence), None)
 
     def _score(self, request: ScoreRequest) -> FloatArray:
         version = self._current(request.adapter)
@@ -319,6 +321,8 @@ class LlamaCppEngine:
     def _post(self, body: dict[str, Any], slot: int, version: _Version | None) -> dict[str, Any]:
         """Ask the server; if it has died, this request fails and the next one starts it again."""
         with self._lock:
+            while self._is_restarting:
+                self._idle.wait()
             self._check_open()
             if self._process is None or not self._process.is_alive:
                 self._start()
@@ -340,6 +344,7 @@ class LlamaCppEngine:
                 self._idle.notify_all()
 
     def _start(self) -> None:
+        """Start the server with the adapters of now, and those that running answers began with."""
         kept = {version.number: version for version in [*self._versions.values(), *self._running.values()]}
         self._loaded = list(kept.values())
         if self._process is not None:
@@ -349,9 +354,16 @@ class LlamaCppEngine:
 
     def _restart(self) -> None:
         """Start anew with the adapters of now; requests in flight end first, the others wait."""
-        while self._n_asking:
+        while self._is_restarting:
             self._idle.wait()
-        self._start()
+        self._is_restarting = True
+        try:
+            while self._n_asking:
+                self._idle.wait()
+            self._start()
+        finally:
+            self._is_restarting = False
+            self._idle.notify_all()
 
     def _current(self, name: str | None) -> _Version | None:
         if name is None:
@@ -361,11 +373,6 @@ class LlamaCppEngine:
                 f"adapter {name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}"
             )
         return self._versions[name]
-
-    def _retire(self, name: str) -> None:
-        version = self._versions.pop(name, None)
-        if version is not None:
-            version.is_current = False
 
     def _check_open(self) -> None:
         if self._is_closed:
