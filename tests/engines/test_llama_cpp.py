@@ -36,8 +36,8 @@ def write(engine, n_tokens=5, **options):
 
 def test_a_killed_process_is_started_again(engine):
     before = write(engine).token_ids
-    os.kill(engine._process._process.pid, signal.SIGKILL)
-    engine._process._process.wait()
+    os.kill(engine._server.process._process.pid, signal.SIGKILL)
+    engine._server.process._process.wait()
     assert write(engine).token_ids == before  # it was seen to be gone: started again at once
 
 
@@ -47,7 +47,7 @@ def test_a_process_that_dies_while_it_is_asked_is_one_sentence(engine, monkeypat
     def die(*_):
         raise ConnectionError("reset")
 
-    monkeypatch.setattr(engine._process, "ask", die)
+    monkeypatch.setattr(engine._server.process, "ask", die)
     with pytest.raises(EngineError, match="ended while it was computing"):
         write(engine)
     monkeypatch.undo()
@@ -60,7 +60,7 @@ def test_signal_handlers_are_left_alone(engine):
 
 
 def test_only_loopback_and_only_with_the_key(engine):
-    port = engine._process._port
+    port = engine._server.process._port
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("POST", "/completion", '{"prompt": "x"}', {"Content-Type": "application/json"})
     assert connection.getresponse().status == 401
@@ -100,6 +100,18 @@ def test_an_answer_goes_on_over_a_restart(engine, tmp_path):
     got += [step.token_id for step in iterator]
     assert tuple(got) == want
     assert engine.generate([request])[0].token_ids != want
+
+
+def test_a_score_is_of_one_adapter_even_if_that_is_removed_meanwhile(engine, tmp_path):
+    """Without care the server would go on with the base model and say nothing."""
+    tensors = adapter_tensors(SHAPE, ("attn_q", "ffn_up"), 4, seed=3)
+    write_adapter(tmp_path / "it", tensors, 4)
+    engine.load_adapter("it", tmp_path / "it")
+    want = engine.distributions(PROMPT, adapter="it")
+    with engine._server.using("it") as version:
+        engine.remove_adapter("it")
+        engine.load_adapter("another", tmp_path / "it")  # restarts
+        assert engine._distribution(PROMPT, version) == pytest.approx(want[0], abs=1e-3)
 
 
 def test_what_was_read_is_not_read_again(engine):

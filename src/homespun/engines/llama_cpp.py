@@ -8,10 +8,9 @@ alone): it reports nothing for a token that is only a part of a character.
 """
 
 import tempfile
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +19,6 @@ import numpy as np
 
 from homespun.engines.checks import check_last, check_score, check_tokens, checked_window
 from homespun.engines.engine import (
-    Candidate,
     EngineFacts,
     EngineOptions,
     FloatArray,
@@ -30,10 +28,10 @@ from homespun.engines.engine import (
     Request,
     ScoreRequest,
 )
-from homespun.engines.errors import AdapterError, EngineError
+from homespun.engines.errors import EngineError
 from homespun.engines.llama_cpp_adapter import write_adapter_gguf
-from homespun.engines.llama_cpp_process import LlamaCppProcess, ServerSettings
-from homespun.engines.llama_cpp_slots import SlotTable
+from homespun.engines.llama_cpp_process import ServerSettings
+from homespun.engines.llama_cpp_server import Drawn, LlamaCppServer, Version
 from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import check_options, log_softmax
@@ -47,27 +45,8 @@ from homespun.progress import Progress, no_progress
 
 DEFAULT_CACHE_TOKENS = 32768
 MAX_SLOTS = 16
-FORCE = 1e6  # added to a logit, so that this token is drawn
 
 _Result = TypeVar("_Result")
-
-
-@dataclass
-class _Version:
-    """One loaded adapter, as the file that llama.cpp reads."""
-
-    number: int
-    path: Path
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """The server's answer for one position."""
-
-    token_id: int
-    log_probability: float | None  # None: the token is a part of a character
-    best: tuple[Candidate, ...]
-    n_cached: int
 
 
 class LlamaCppEngine:
@@ -114,16 +93,8 @@ class LlamaCppEngine:
         )
         self._folder = tempfile.TemporaryDirectory(prefix="homespun-llama-cpp-")
         self._forced_id = self._tokenizer.encode(".")[-1]
-        self._versions: dict[str, _Version] = {}
-        self._running: dict[int, _Version] = {}
         self._n_versions = 0
-        self._lock = threading.RLock()  # over the process and the versions; never held while it computes
-        self._idle = threading.Condition(self._lock)
-        self._n_asking = 0
-        self._is_restarting = False
-        self._is_closed = False
-        self._process: LlamaCppProcess | None = None
-        self._start()
+        self._server = LlamaCppServer(self._settings)
         self._facts = self._read_facts(path, options)
 
     def __enter__(self) -> "LlamaCppEngine":
@@ -150,7 +121,7 @@ class LlamaCppEngine:
     @property
     def adapters(self) -> tuple[str, ...]:
         """Names of the loaded adapters."""
-        return tuple(self._versions)
+        return self._server.adapters
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Write all answers, as many at once as there are slots. See `Engine.generate`."""
@@ -171,7 +142,7 @@ class LlamaCppEngine:
         """Log-probabilities of given tokens. See `Engine.score`."""
         for request in requests:
             check_score(request, window=self._window, n_vocab=self._tokenizer.n_vocab)
-            self._current(request.adapter)
+            self._server.current(request.adapter)
         return self._side_by_side([partial(self._score, request) for request in requests])
 
     def distributions(
@@ -179,49 +150,31 @@ class LlamaCppEngine:
     ) -> FloatArray:
         """Log-probabilities of every next token. See `Engine.distributions`."""
         check_last(token_ids, last, window=self._window, n_vocab=self._tokenizer.n_vocab)
-        version = self._current(adapter)
         ends = range(len(token_ids) - last + 1, len(token_ids) + 1)
-        return np.stack([self._distribution(token_ids[:end], version) for end in ends])
+        with self._server.using(adapter) as version:
+            return np.stack([self._distribution(token_ids[:end], version) for end in ends])
 
     def load_adapter(self, name: str, path: Path) -> None:
         """Make a PEFT LoRA folder available; restarts the server. See `Engine.load_adapter`."""
         pairs = read_adapter(path, self._file, self._config.n_layers)
-        with self._lock:
-            self._check_open()
-            self._n_versions += 1
-            version = _Version(self._n_versions, Path(self._folder.name) / f"{self._n_versions}.gguf")
-            write_adapter_gguf(pairs, self._file, self._config, version.path)
-            before = self._versions.get(name)
-            self._versions[name] = version
-            try:
-                self._restart()
-            except EngineError as error:
-                self._versions.pop(name)
-                if before is not None:
-                    self._versions[name] = before
-                raise AdapterError(f"llama.cpp refuses the adapter ({error.what})", where=str(path)) from None
+        self._n_versions += 1
+        version = Version(self._n_versions, Path(self._folder.name) / f"{self._n_versions}.gguf")
+        write_adapter_gguf(pairs, self._file, self._config, version.path)
+        self._server.put_adapter(name, version)
 
     def remove_adapter(self, name: str) -> None:
         """Take an adapter away from new requests; running ones end with it."""
-        with self._lock:
-            self._current(name)
-            del self._versions[name]
+        self._server.remove_adapter(name)
 
     def close(self) -> None:
         """End the server."""
-        with self._lock:
-            self._is_closed = True
-            if self._process is not None:
-                self._process.close()
-                self._process = None
-            self._folder.cleanup()
-
-    # --- running --------------------------------------------------------------------------------------
+        self._server.close()
+        self._folder.cleanup()
 
     def _begin(self, request: Request) -> "_Stream":
         check_options(request.options)
         check_tokens(request.token_ids, room=1, window=self._window, n_vocab=self._tokenizer.n_vocab)
-        self._current(request.adapter)
+        self._server.current(request.adapter)
 
         def advance(sequence: Writing) -> None:
             self._advance(sequence, request.options)
@@ -235,12 +188,7 @@ class LlamaCppEngine:
             return list(pool.map(lambda task: task(), tasks))
 
     def _advance(self, sequence: Writing, options: GenerateOptions) -> None:
-        with self._lock:
-            if id(sequence) not in self._running and sequence.adapter is not None:
-                version = self._current(sequence.adapter)
-                assert version is not None
-                self._running[id(sequence)] = version
-            running = self._running.get(id(sequence))
+        running = self._server.enter(id(sequence), sequence.adapter)
         drawn = self._next(sequence, running, options)
         if sequence.n_computed == 0:
             sequence.n_cached = drawn.n_cached
@@ -249,138 +197,42 @@ class LlamaCppEngine:
             assert drawn.log_probability is not None
             sequence.add(drawn.token_id, drawn.log_probability, drawn.best[: options.n_best])
 
-    def _next(self, sequence: Writing, version: _Version | None, options: GenerateOptions) -> _Drawn:
+    def _next(self, sequence: Writing, version: Version | None, options: GenerateOptions) -> Drawn:
         """The next token by the options, with its log-probability and the best ones'."""
         ids, n_best = sequence.token_ids, options.n_best
         if options.temperature == 0 and options.repeat_penalty == 1:
-            told = self._ask(ids, version, n_best=n_best, force=self._forced_id)
+            told = self._server.ask(ids, version, n_best=n_best, force=self._forced_id)
             return replace(told, token_id=told.best[0].token_id, log_probability=told.best[0].log_probability)
-        drawn = self._ask(ids, version, n_best=n_best, draw=_draw(options, sequence))
+        drawn = self._server.ask(ids, version, n_best=n_best, draw=_draw(options, sequence))
         if drawn.log_probability is not None:
             return drawn
-        told = self._ask(ids, version, n_best=self._config.vocab_size, force=self._forced_id)
+        told = self._server.ask(ids, version, n_best=self._config.vocab_size, force=self._forced_id)
         value = next(c.log_probability for c in told.best if c.token_id == drawn.token_id)
         return replace(drawn, log_probability=value, best=told.best)
 
     def _leave(self, sequence: Writing) -> None:
-        with self._lock:
-            self._running.pop(id(sequence), None)
+        self._server.leave(id(sequence))
 
     def _score(self, request: ScoreRequest) -> FloatArray:
-        version = self._current(request.adapter)
         ids = request.token_ids
-        scores = []
-        for place in range(len(ids) - request.n_scored, len(ids)):
-            before, token = ids[:place], ids[place]
-            value = self._ask(before, version, n_best=1, force=token).log_probability
-            scores.append(float(self._distribution(before, version)[token]) if value is None else value)
-        return np.array(scores, np.float32)
+        with self._server.using(request.adapter) as version:
+            places = range(len(ids) - request.n_scored, len(ids))
+            return np.array([self._score_token(ids[:i], ids[i], version) for i in places], np.float32)
 
-    def _distribution(self, token_ids: Sequence[int], version: _Version | None) -> FloatArray:
+    def _score_token(self, before: Sequence[int], token: int, version: Version | None) -> float:
+        value = self._server.ask(before, version, n_best=1, force=token).log_probability
+        return float(self._distribution(before, version)[token]) if value is None else value
+
+    def _distribution(self, token_ids: Sequence[int], version: Version | None) -> FloatArray:
         n_vocab = self._config.vocab_size
-        best = self._ask(token_ids, version, n_best=n_vocab, force=self._forced_id).best
+        best = self._server.ask(token_ids, version, n_best=n_vocab, force=self._forced_id).best
         row = np.full(n_vocab, -np.inf, np.float32)
         row[[candidate.token_id for candidate in best]] = [candidate.log_probability for candidate in best]
         return log_softmax(row)  # its own sum in float32 is off by up to 1e-4
 
-    def _ask(
-        self,
-        token_ids: Sequence[int],
-        version: _Version | None,
-        *,
-        n_best: int,
-        force: int | None = None,
-        draw: Mapping[str, Any] | None = None,
-    ) -> _Drawn:
-        """One next token: `force`d, or drawn by the server's sampler with the settings `draw`."""
-        body: dict[str, Any] = {
-            "prompt": list(token_ids),
-            "n_predict": 1,
-            "n_probs": max(n_best, 1),
-            "post_sampling_probs": False,
-            "return_tokens": True,
-            "cache_prompt": True,
-            "stream": False,
-            "response_fields": ["tokens", "completion_probabilities", "timings/cache_n"],
-            **(draw or {"temperature": 0.0, "samplers": ["temperature"], "logit_bias": [[force, FORCE]]}),
-        }
-        number = version.number if version is not None else 0
-        with self._slots.lease(token_ids, number) as slot:
-            answer = self._post(body, slot.number, version)
-        told = answer.get("completion_probabilities") or []
-        best = told[0]["top_logprobs"] if told else []
-        return _Drawn(
-            token_id=int(answer["tokens"][0]),
-            log_probability=float(told[0]["logprob"]) if told else None,
-            best=tuple(Candidate(int(entry["id"]), float(entry["logprob"])) for entry in best),
-            n_cached=int(answer.get("timings/cache_n", answer.get("cache_n", 0)) or 0),
-        )
-
-    # --- the process ----------------------------------------------------------------------------------
-
-    def _post(self, body: dict[str, Any], slot: int, version: _Version | None) -> dict[str, Any]:
-        """Ask the server; if it has died, this request fails and the next one starts it again."""
-        with self._lock:
-            while self._is_restarting:
-                self._idle.wait()
-            self._check_open()
-            if self._process is None or not self._process.is_alive:
-                self._start()
-            process = self._process
-            assert process is not None
-            scales = [{"id": i, "scale": float(loaded is version)} for i, loaded in enumerate(self._loaded)]
-            self._n_asking += 1
-        try:
-            return process.ask("/completion", {**body, "id_slot": slot, "lora": scales})
-        except ConnectionError:
-            raise EngineError(
-                "llama.cpp ended while it was computing",
-                where=str(self._file.path),
-                remedy="Ask again: the next request starts it anew. If it ends again, use a smaller window.",
-            ) from None
-        finally:
-            with self._lock:
-                self._n_asking -= 1
-                self._idle.notify_all()
-
-    def _start(self) -> None:
-        """Start the server with the adapters of now, and those that running answers began with."""
-        kept = {version.number: version for version in [*self._versions.values(), *self._running.values()]}
-        self._loaded = list(kept.values())
-        if self._process is not None:
-            self._process.close()
-        self._slots = SlotTable(self._settings.n_slots)
-        self._process = LlamaCppProcess(self._settings, [version.path for version in self._loaded])
-
-    def _restart(self) -> None:
-        """Start anew with the adapters of now; requests in flight end first, the others wait."""
-        while self._is_restarting:
-            self._idle.wait()
-        self._is_restarting = True
-        try:
-            while self._n_asking:
-                self._idle.wait()
-            self._start()
-        finally:
-            self._is_restarting = False
-            self._idle.notify_all()
-
-    def _current(self, name: str | None) -> _Version | None:
-        if name is None:
-            return None
-        if name not in self._versions:
-            raise AdapterError(
-                f"adapter {name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}"
-            )
-        return self._versions[name]
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise EngineError("the engine is closed")
-
     def _read_facts(self, path: Path, options: EngineOptions) -> EngineFacts:
-        assert self._process is not None
-        settings = self._process.ask("/props")["default_generation_settings"]
+        process = self._server.process
+        settings = process.ask("/props")["default_generation_settings"]
         n_context = int(settings["n_ctx"])
         if n_context < self._window:
             raise EngineError(f"llama.cpp gives {n_context} tokens a slot; {self._window} were asked for")
@@ -391,7 +243,7 @@ class LlamaCppEngine:
         notes = () if is_exact or options.mode == "fast" else ("llama.cpp rounds activations: not exact",)
         return EngineFacts(
             engine="llama.cpp",
-            version=f"xllamacpp {self._process.version}",
+            version=f"xllamacpp {process.version}",
             model_path=str(path),
             architecture=self._config.architecture,
             mode="exact" if is_exact else "fast",
