@@ -31,7 +31,7 @@ def test_the_right_passage_comes_first_with_its_scores(clinic):
     assert clinic.text("fees.md")[first.passage.start : first.passage.end] == first.passage.text
     assert (first.keyword_rank, first.vector_rank, first.title) == (1, 1, "Fees")
     assert 0.4 < first.vector_score < 1
-    assert first.score == pytest.approx(0.5 + 0.5 * first.vector_score)
+    assert first.score == pytest.approx(0.45 + 0.55 * first.vector_score)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from homespun.documents.split import SplitOptions, TokenLimit
+from homespun.documents.split import Passage, SplitOptions, TokenLimit
 from homespun.models.home import Home
 from homespun.retrieval.library import Library
 from homespun.retrieval.search import SearchOptions, search
-from homespun.retrieval.sync import IngestOptions, ingest
+from homespun.retrieval.sync import IngestOptions, embedded_text, ingest
 
 
 def texts_of(library: Library) -> str:
@@ -202,6 +202,14 @@ def test_further_limits_hold_for_every_passage(library, folder):
     ingest(library, [folder], limits=[TokenLimit(letters, 100)])
     assert library.tables.passages.count_rows() > 15
     assert all(len(text) <= 100 for text in library.tables.passages.to_arrow()["text"].to_pylist())
+
+
+def test_headings_are_embedded_as_far_as_they_fit(embedder):
+    passage = Passage("a.md", 0, 10, "Pay nothing.", None, ("Fees", "Children"))
+    assert embedded_text(passage, embedder.token_limit) == "Fees > Children\nPay nothing."
+    # "pay", "nothing", "." and "children": the higher heading and its sign find no room
+    assert embedded_text(passage, TokenLimit(embedder.token_offsets, 4)) == "Children\nPay nothing."
+    assert embedded_text(passage, TokenLimit(embedder.token_offsets, 3)) == "Pay nothing."
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names there are Unicode")

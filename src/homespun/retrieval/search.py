@@ -22,7 +22,7 @@ class SearchOptions:
 
     n_hits: int = field(default=10, metadata={"help": "passages to give at most"})
     keyword_weight: float = field(
-        default=0.5, metadata={"help": "1: keywords alone; 0: meaning (vectors) alone; between: both"}
+        default=0.45, metadata={"help": "1: keywords alone; 0: meaning (vectors) alone; between: both"}
     )
 
     def __post_init__(self) -> None:
