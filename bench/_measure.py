@@ -63,7 +63,9 @@ class Spread:
         return f"{self.median:,.1f} [{self.low:,.1f}, {self.high:,.1f}]"
 
 
-def interleave(workers: Sequence[Worker], tasks: Sequence[str], rounds: int) -> dict[tuple[str, str], list[float]]:
+def interleave(
+    workers: Sequence[Worker], tasks: Sequence[str], rounds: int
+) -> dict[tuple[str, str], list[float]]:
     """Every task on every worker in turn, round after round; the first round warms up and is not kept."""
     values: dict[tuple[str, str], list[float]] = {}
     for number in range(rounds + 1):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from _texts import chat_prompts, long_prompt
+
 from homespun.engines.processor import usable_threads
 
 READ_TOKENS = 1100

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from _measure import Spread, Worker, interleave, paired_ratio
 from _texts import long_prompt
+
 from homespun.engines.engine import EngineOptions, Mode
 from homespun.engines.openvino.engine import OpenVINOEngine
 from homespun.engines.openvino.measure import mean_kl_nats
@@ -55,9 +55,7 @@ def losses(model: Path, mode: Mode, token_ids: list[int], reference: np.ndarray)
         "mean_kl_nats": mean_kl_nats(reference, one),
         "best_token_equal": agree,
         "mean_kl_nats_16_at_once": mean_kl_nats(reference[-len(sixteen) :], sixteen),
-        "best_token_equal_16": float(
-            (sixteen.argmax(-1) == reference[-len(sixteen) :].argmax(-1)).mean()
-        ),
+        "best_token_equal_16": float((sixteen.argmax(-1) == reference[-len(sixteen) :].argmax(-1)).mean()),
     }
 
 
@@ -126,8 +124,12 @@ def measure(model: Path, rounds: int) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> str:
     """The figures for people."""
-    lines = [f"{report['processor']}; {report['model']}; median of {report['rounds']} interleaved rounds [range]"]
-    lines.append(f"{'engine':<16}{'read tok/s':>26}{'write tok/s':>24}{'16 clients tok/s':>26}{'memory MB':>11}")
+    lines = [
+        f"{report['processor']}; {report['model']}; median of {report['rounds']} interleaved rounds [range]"
+    ]
+    lines.append(
+        f"{'engine':<16}{'read tok/s':>26}{'write tok/s':>24}{'16 clients tok/s':>26}{'memory MB':>11}"
+    )
     for name, row in report["tokens_per_s"].items():
         cells = [str(Spread(**row[task])) for task in TASKS]
         megabytes = report["peak_memory_bytes"][name] / 1e6

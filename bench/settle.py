@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from _adapters import write_adapter
 from _texts import chat_prompts, long_prompt
+
 from homespun.engines.engine import EngineOptions, GenerateOptions, Request
 from homespun.engines.openvino.engine import OpenVINOEngine
 from homespun.engines.openvino.measure import mean_kl_nats

@@ -68,7 +68,9 @@ def main() -> None:
         facts = desk.engine.facts
         print("\n" + "=" * WIDTH)
         print(f"Ran on {facts.processor}, {facts.threads} threads: {Path(facts.model_path).name}")
-        print(f"by {facts.engine} {facts.version}, {facts.precision}, cache {facts.cache_precision};", end=" ")
+        print(
+            f"by {facts.engine} {facts.version}, {facts.precision}, cache {facts.cache_precision};", end=" "
+        )
         if facts.loss_nats is not None:
             print(f"measured loss to exact mode {facts.loss_nats:.1e} nats a token;", end=" ")
         print(f"all in {time.perf_counter() - started:.0f} s.")

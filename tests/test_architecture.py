@@ -56,9 +56,7 @@ def imported_rooms(source: str) -> set[str]:
 def violations(room: str, source: str) -> list[str]:
     """Rooms that this room imports although they do not stand below it."""
     return sorted(
-        other
-        for other in imported_rooms(source)
-        if other != room and LEVEL_OF[other] >= LEVEL_OF[room]
+        other for other in imported_rooms(source) if other != room and LEVEL_OF[other] >= LEVEL_OF[room]
     )
 
 

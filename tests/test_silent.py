@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHILD = '''
+CHILD = """
 import os, sys
 
 attempts = []
@@ -39,7 +39,7 @@ if planted:
     except OSError:
         pass
 print("ATTEMPTS", attempts)
-'''
+"""
 
 
 def run_child(home: Path, documents: Path, planted: bool) -> str:

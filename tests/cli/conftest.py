@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ran import Ran
 
 from homespun.models.home import Home
+from ran import Ran
 
 CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
 

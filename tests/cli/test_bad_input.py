@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ran import Ran
 
 
@@ -36,10 +37,15 @@ def test_options_out_of_range(homespun: Callable[..., Ran]) -> None:
 def test_empty_home_names_the_next_command(homespun: Callable[..., Ran], tmp_path: Path) -> None:
     told(homespun("run", "hi", HOMESPUN_HOME=str(tmp_path)), "homespun models add starter")
     (tmp_path / "a.txt").write_text("Some text.")
-    told(homespun("ingest", str(tmp_path / "a.txt"), HOMESPUN_HOME=str(tmp_path)), "homespun models add starter")
+    told(
+        homespun("ingest", str(tmp_path / "a.txt"), HOMESPUN_HOME=str(tmp_path)),
+        "homespun models add starter",
+    )
 
 
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html></html>", b"version https://git-lfs.github.com/spec/v1\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<!DOCTYPE html><html></html>", b"version https://git-lfs.github.com/spec/v1\n"]
+)
 def test_files_that_are_no_model(homespun: Callable[..., Ran], tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(content)

@@ -40,8 +40,12 @@ def test_citations_are_the_documents_own_text(clinic: Ran, homespun: Callable[..
         assert sentence["supported"] == (sentence["citation"] is not None)
 
 
-def test_written_answers_have_each_sentence_cited_or_marked(clinic: Ran, homespun: Callable[..., Ran]) -> None:
-    answer = homespun("ask", QUESTION, "-l", "clinic", "--style", "write", "--max-new-tokens", "40", "--json").json
+def test_written_answers_have_each_sentence_cited_or_marked(
+    clinic: Ran, homespun: Callable[..., Ran]
+) -> None:
+    answer = homespun(
+        "ask", QUESTION, "-l", "clinic", "--style", "write", "--max-new-tokens", "40", "--json"
+    ).json
     assert answer["style"] == "write"
     assert answer["tokens"]["prompt"] > 100
     assert answer["tokens"]["written"] <= 40
@@ -63,7 +67,9 @@ def test_text_of_a_markdown_file_is_the_file(clinic: Ran, homespun: Callable[...
 
 
 def test_search_ranks_and_explains(clinic: Ran, homespun: Callable[..., Ran]) -> None:
-    hits = homespun("search", "care homes named nurse", "-l", "clinic", "--n-hits", "3", "--json").json["hits"]
+    hits = homespun("search", "care homes named nurse", "-l", "clinic", "--n-hits", "3", "--json").json[
+        "hits"
+    ]
     assert len(hits) == 3
     assert hits[0]["passage"]["document"] == "office/repeat-prescription-requests.md"
     assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
@@ -87,7 +93,9 @@ def test_run_writes_and_reports(homespun: Callable[..., Ran]) -> None:
     assert ran["tokens"]["written"] <= 8
     assert ran["text"]
     assert all(len(step["best"]) == 2 for step in ran["steps"])
-    same = [homespun("run", "Tell a joke", "--temperature", "1", "--seed", "7", "--max-new-tokens", "8").out] * 2
+    same = [
+        homespun("run", "Tell a joke", "--temperature", "1", "--seed", "7", "--max-new-tokens", "8").out
+    ] * 2
     assert same[0] == same[1]
 
 
@@ -95,7 +103,9 @@ def test_models_and_libraries_are_listed(clinic: Ran, homespun: Callable[..., Ra
     assert homespun("models", "list", "--json").json["models"][0]["name"] == "smollm2"
     shown = homespun("models", "show", "smollm2")
     assert "llama" in shown.out and "openvino" in shown.out
-    (library,) = [x for x in homespun("libraries", "list", "--json").json["libraries"] if x["name"] == "clinic"]
+    (library,) = [
+        x for x in homespun("libraries", "list", "--json").json["libraries"] if x["name"] == "clinic"
+    ]
     assert library["documents"] == 43
     assert "minor-surgery.pdf" in homespun("libraries", "show", "clinic").out
 

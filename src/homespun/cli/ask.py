@@ -21,7 +21,9 @@ app = typer.Typer()
 def ask(
     engine_options: EngineOptions,
     options: AnswerOptions,
-    question: Annotated[str | None, typer.Argument(help="the question; with --chat it may come later")] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="the question; with --chat it may come later")
+    ] = None,
     library: LibraryName = "default",
     model: ModelName = None,
     engine: EngineName = "auto",

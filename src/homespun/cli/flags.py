@@ -53,7 +53,7 @@ def _fields(kind: type) -> list[tuple[dataclasses.Field[Any], Any]]:
 def _flag(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     default = field.default
     if typing.get_origin(hint) is tuple:  # tuple[str, ...]: the flag may be given several times
-        hint, default = list[typing.get_args(hint)[0]], list(default)  # type: ignore[misc]
+        hint, default = list[typing.get_args(hint)[0]], list(typing.cast(tuple[Any, ...], default))  # type: ignore[misc]
     flag = "--" + field.name.replace("_", "-")
     if hint is bool:
         flag = f"{flag}/--no-{field.name.replace('_', '-')}"

@@ -15,7 +15,9 @@ app = typer.Typer()
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="files and folders")],
     library: LibraryName = "default",
-    follow_links: Annotated[bool, typer.Option("--follow-links", help="follow links out of the folders")] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="follow links out of the folders")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read documents into a library."""

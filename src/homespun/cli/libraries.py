@@ -50,7 +50,13 @@ def show(name: Name, as_json: Json = False) -> None:
         return
     print(f"{name}: embedder {library.facts.embedder_name}, {library.facts.dimensions} dimensions")
     rows = [
-        {"document": d.name, "status": d.status, "passages": d.n_passages, "characters": d.n_chars, "why": d.reason}
+        {
+            "document": d.name,
+            "status": d.status,
+            "passages": d.n_passages,
+            "characters": d.n_chars,
+            "why": d.reason,
+        }
         for d in documents
     ]
     print(table(rows))

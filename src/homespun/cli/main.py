@@ -19,7 +19,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("homespun.cli.search", "Find the passages of a library that fit a query."),
     "run": ("homespun.cli.run", "Let a model write: one prompt, or a chat."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
-    "libraries": ("homespun.cli.libraries", "List, show and remove libraries, and print their documents' text."),
+    "libraries": (
+        "homespun.cli.libraries",
+        "List, show and remove libraries, and print their documents' text.",
+    ),
     "doctor": ("homespun.cli.doctor", "Say what this machine is, what is installed, and what would run."),
 }
 

@@ -42,7 +42,9 @@ def list_models(as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="a model's name or a GGUF file")], as_json: Json = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="a model's name or a GGUF file")], as_json: Json = False
+) -> None:
     """Show what a model file holds, and which engine would run it."""
     from homespun.engines.choose import explain_choice
     from homespun.models.gguf import read_gguf
@@ -71,7 +73,9 @@ def show(name: Annotated[str, typer.Argument(help="a model's name or a GGUF file
 
 @app.command()
 def add(
-    path: Annotated[str, typer.Argument(help="a GGUF file, or `starter`: fetch the small model and embedder")],
+    path: Annotated[
+        str, typer.Argument(help="a GGUF file, or `starter`: fetch the small model and embedder")
+    ],
     name: Annotated[str | None, typer.Option(help="what to call it")] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="leave the file where it is")] = False,
     as_json: Json = False,

@@ -18,7 +18,9 @@ app = typer.Typer()
 def run(
     engine_options: EngineOptions,
     options: GenerateOptions,
-    prompt: Annotated[str | None, typer.Argument(help="what to say; - reads it from input; none: a chat")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="what to say; - reads it from input; none: a chat")
+    ] = None,
     model: ModelName = None,
     engine: EngineName = "auto",
     system: Annotated[str | None, typer.Option(help="instructions that the model gets first")] = None,

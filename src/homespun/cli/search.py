@@ -33,6 +33,8 @@ def search(
     for number, hit in enumerate(hits, 1):
         place = hit.passage.document + (f", page {hit.passage.page}" if hit.passage.page else "")
         heading = f" - {' > '.join(hit.passage.headings)}" if hit.passage.headings else ""
-        ranks = f"keywords {hit.keyword_rank or '-'}, meaning {hit.vector_rank or '-'} ({hit.vector_score:.2f})"
+        ranks = (
+            f"keywords {hit.keyword_rank or '-'}, meaning {hit.vector_rank or '-'} ({hit.vector_score:.2f})"
+        )
         print(f"{number:>2}. {place}{heading}  [{ranks}]")
         print("    " + " ".join(hit.passage.text.split())[:240])

@@ -4,6 +4,7 @@ import platform
 import shutil
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from homespun.engines.choose import explain_choice
 from homespun.engines.processor import available_memory_bytes, processor_name, usable_threads
@@ -85,18 +86,17 @@ def _diagnose_model(home: Home, name: str, is_default: bool) -> ModelDiagnosis:
         choice = explain_choice(path)
     except HomespunError as error:
         return ModelDiagnosis(name, "none", error.sentence(), (), is_default)
-    return ModelDiagnosis(name, choice.engine, choice.reason, _measured(home, path, choice.engine), is_default)
+    measured = _measured(home, path) if choice.engine == "openvino" else ()
+    return ModelDiagnosis(name, choice.engine or "none", choice.reason, measured, is_default)
 
 
-def _measured(home: Home, path: object, engine: str) -> tuple[str, ...]:
-    if engine != "openvino":
-        return ()
+def _measured(home: Home, path: Path) -> tuple[str, ...]:
     from homespun.engines.openvino.measure import recalled
 
     lines = []
-    for m in recalled(path, home.cache_path / "openvino"):  # type: ignore[arg-type]
+    for m in recalled(path, home.cache_path / "openvino"):
         lines.append(
-            f"{m.precision:<5} reads {m.read_tokens_per_s:,.0f} tok/s, writes {m.write_tokens_per_s:,.0f} tok/s, "
-            f"loss {m.loss_nats:.1e} nats"
+            f"{m.precision:<5} reads {m.read_tokens_per_s:,.0f} tok/s, "
+            f"writes {m.write_tokens_per_s:,.0f} tok/s, loss {m.loss_nats:.1e} nats"
         )
     return tuple(lines)

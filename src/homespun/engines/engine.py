@@ -7,7 +7,7 @@ which one it is. Shapes are written as (rows, columns); log-probabilities are na
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -177,7 +177,9 @@ class Engine(Protocol):
     def score(self, requests: Sequence[ScoreRequest]) -> list[FloatArray]:
         """Log-probabilities of given tokens: an array (n_scored,) in nats per request."""
 
-    def distributions(self, token_ids: Sequence[int], *, last: int = 1, adapter: str | None = None) -> FloatArray:
+    def distributions(
+        self, token_ids: Sequence[int], *, last: int = 1, adapter: str | None = None
+    ) -> FloatArray:
         """Log-probabilities of every next token after each of the last positions: (last, n_vocab)."""
 
     def load_adapter(self, name: str, path: Path) -> None:
@@ -191,3 +193,7 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model; calls after that raise."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...

@@ -1,15 +1,16 @@
 """From a name that a person types to a running engine."""
 
 from pathlib import Path
+from typing import cast, get_args
 
-from homespun.engines.choose import open_engine
+from homespun.engines.choose import EngineChoice, open_engine
 from homespun.engines.engine import Engine, EngineOptions
 from homespun.engines.errors import EngineError
 from homespun.models.errors import UnknownModelError
 from homespun.models.home import Home
 from homespun.progress import Progress, no_progress
 
-ENGINES = ("auto", "openvino", "llama.cpp", "torch")
+ENGINES: tuple[str, ...] = get_args(EngineChoice)
 
 
 def model_path(home: Home, name: str | None) -> Path:
@@ -50,4 +51,10 @@ def load_engine(
     if engine not in ENGINES:
         raise EngineError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}")
     path = model_path(home, name)
-    return open_engine(path, options, engine=engine, cache_path=home.cache_path / "openvino", progress=progress)  # type: ignore[arg-type]
+    return open_engine(
+        path,
+        options,
+        engine=cast(EngineChoice, engine),
+        cache_path=home.cache_path / "openvino",
+        progress=progress,
+    )

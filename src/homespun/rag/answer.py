@@ -94,7 +94,9 @@ def answer(
     evidence = work.weigh(hits)
     style, reason = _style(options, engine, record_path)
     progress("answering", 2, 3)
-    if not hits or (options.may_abstain and judge_relevance(evidence).probability < THRESHOLD):
+    if not hits or (
+        options.may_abstain and judge_relevance(evidence, library.embedder).probability < THRESHOLD
+    ):
         made = work.abstain(style, reason)
     elif style == "quote":
         made = work.quote(hits, evidence, reason)

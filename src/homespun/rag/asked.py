@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from homespun.rag.quantities import Quantity, find_quantities
+from homespun.rag.words import find_words, stem
 
 AnswerKind = Literal["amount", "time", "money", "person", "place", "reason", "other"]
 
@@ -62,6 +63,56 @@ def answer_kind(question: str) -> AnswerKind:
     if _REASON.search(question):
         return "reason"
     return "other"
+
+
+_HOW_MANY = re.compile(r"\b(?:how many|what number of) ([^\W\d_]+)", re.IGNORECASE)
+_HOW_LONG = re.compile(
+    r"\bhow (?:long|soon|often)\b|\bhow many (?:minutes|hours|days|weeks|months|years)\b", re.IGNORECASE
+)
+_CLOCK = re.compile(r"\b(?:what|which) (?:time|hours?)\b", re.IGNORECASE)
+_AGE = re.compile(r"\b(?:what|which) age\b|\bhow old\b|\bhow young\b", re.IGNORECASE)
+_DOSE = re.compile(r"\b(?:dose|dosage)\b|\bhow much\b(?!.*\b(?:cost|charge|pay|fee|price)\b)", re.IGNORECASE)
+_DURATIONS = ("minute", "month")
+
+
+def holds_unit(question: str, sentence: str, in_question: Sequence[Quantity]) -> float | None:
+    """Whether a sentence has a value in the unit that the question asks for ("how many litres", "how long").
+
+    Returns:
+        1.0 or 0.0; None where the question asks for no particular unit.
+    """
+    new = [
+        found for found in find_quantities(sentence) if not any(found.equals(given) for given in in_question)
+    ]
+    kinds: tuple[str, ...] = ()
+    if answer_kind(question) == "money":
+        kinds = ("money", "dollar", "pound", "percent")
+        if re.search(r"\bfree\b|\b(?:without|no) charge\b|\bnothing\b|\d\.\d\d\b", sentence, re.IGNORECASE):
+            return 1.0
+    elif _HOW_LONG.search(question) or _AGE.search(question):
+        kinds = _DURATIONS
+    elif _CLOCK.search(question):
+        kinds = ("time",)
+    elif match := _HOW_MANY.search(question):
+        noun = match[1].lower()
+        unit = find_quantities(f"1 {noun}")
+        if unit and unit[0].kind != "number":
+            kinds = (unit[0].kind,)
+        else:
+            return float(any(_counts(found, sentence, noun) for found in new))
+    elif _DOSE.search(question):
+        kinds = ("mg", "ml", "kg", "mm", "percent", "money", "degree")
+    else:
+        return None
+    return float(any(found.kind in kinds for found in new))
+
+
+def _counts(number: Quantity, sentence: str, noun: str) -> bool:
+    """Whether the noun stands within a few words of a plain number, on either side (tables name it before)."""
+    if number.kind not in ("number", "code", "ordinal"):
+        return False
+    near = sentence[max(0, number.start - 40) : number.end + 40]
+    return stem(noun) in {word.term for word in find_words(near)}
 
 
 def holds_kind(kind: AnswerKind, sentence: str, in_question: Sequence[Quantity]) -> bool:

@@ -28,6 +28,7 @@ class Evidence:
         features: float32 (n sentences, n features), columns as in `SENTENCE_FEATURES`.
         sentence_cosines: float32 (n sentences,), to the question.
         passage_cosines: float32 (n passages,), to the question.
+        query_vector, passage_vectors: float32 (dimensions,) and (n passages, dimensions), unit length.
     """
 
     question: str
@@ -37,6 +38,8 @@ class Evidence:
     features: FloatArray
     sentence_cosines: FloatArray
     passage_cosines: FloatArray
+    query_vector: FloatArray
+    passage_vectors: FloatArray
 
 
 #: coverage: share of the question's words (by weight) in the sentence; around: in the sentence and its
@@ -78,7 +81,8 @@ def gather_evidence(
     )
     passage_texts = [passage_text(passage) for passage in passages]
     query = embedder.embed([question], "query")[0]
-    vectors = embedder.embed([*passage_texts, *(sentence.text for sentence in sentences)], "passage")
+    # As queries, for a passage with its headings may be longer than the embedder's window.
+    vectors = embedder.embed([*passage_texts, *(sentence.text for sentence in sentences)], "query")
     cosines = np.asarray(vectors @ query, dtype=np.float32) if len(vectors) else np.zeros(0, dtype=np.float32)
     passage_cosines, sentence_cosines = cosines[: len(passages)], cosines[len(passages) :]
     terms = content_terms(question)
@@ -101,7 +105,17 @@ def gather_evidence(
             )
         )
     features = np.array(rows, dtype=np.float32).reshape(len(rows), len(SENTENCE_FEATURES))
-    return Evidence(question, terms, passages, sentences, features, sentence_cosines, passage_cosines)
+    return Evidence(
+        question,
+        terms,
+        passages,
+        sentences,
+        features,
+        sentence_cosines,
+        passage_cosines,
+        query,
+        vectors[: len(passages)],
+    )
 
 
 def passage_text(passage: Passage) -> str:

@@ -4,11 +4,29 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _NUMBER_WORDS = {word: value for value, word in enumerate(_ONES)} | {
     word: (place + 2) * 10 for place, word in enumerate(_TENS)
 }
@@ -19,13 +37,25 @@ _ORDINALS = {
 _MONTHS = {
     name: number
     for number, names in enumerate(
-        "january,jan february,feb march,mar april,apr may june,jun july,jul august,aug "
-        "september,sept,sep october,oct november,nov december,dec".split(),
+        [
+            "january,jan",
+            "february,feb",
+            "march,mar",
+            "april,apr",
+            "may",
+            "june,jun",
+            "july,jul",
+            "august,aug",
+            "september,sept,sep",
+            "october,oct",
+            "november,nov",
+            "december,dec",
+        ],
         start=1,
     )
     for name in names.split(",")
 }
-_DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 #: Unit spelling -> (kind, factor): values of one kind are compared after multiplying.
 _UNITS: dict[str, tuple[str, Fraction]] = {}

@@ -18,7 +18,7 @@ from homespun.rag.embeds import Embeds, FloatArray
 from homespun.rag.sentences import PassageSentence, passage_sentences
 from homespun.rag.words import find_words
 
-#: The constants below were chosen on the train split of examples/clinic/checks by bench/support.py --tune.
+#: The constants below were chosen on the train split of examples/clinic/checks with bench/support.py.
 #: From this share of equal words on, a sentence counts as taken over, and each difference as a change.
 VERBATIM_SHARE = 0.55
 #: How many of the nearest windows may support a sentence.
@@ -33,7 +33,24 @@ LEAST_STRENGTH = 0.52
 DENIAL_COST = 0.1
 
 _NEGATIONS = frozenset(
-    "not no never without nobody none neither nor cannot nothing nowhere dont doesnt isnt arent wont".split()
+    [
+        "not",
+        "no",
+        "never",
+        "without",
+        "nobody",
+        "none",
+        "neither",
+        "nor",
+        "cannot",
+        "nothing",
+        "nowhere",
+        "dont",
+        "doesnt",
+        "isnt",
+        "arent",
+        "wont",
+    ]
 )
 _NAME = re.compile(r"[^\W\d_a-z]\w*[’'\w]*", re.UNICODE)
 

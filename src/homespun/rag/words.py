@@ -94,7 +94,9 @@ class Word:
 
     @property
     def is_stop(self) -> bool:
-        """Whether it says nothing about the subject."""
+        """Whether it says nothing about the subject. A capital alone inside a sentence ("Fridge A") is a name."""
+        if len(self.text) == 1 and self.text.isupper() and self.start > 0 and self.text != "I":
+            return False
         return self.text.lower().replace("’", "'") in STOP_WORDS
 
     @property

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from homespun.engines.engine import Engine, Generation, GenerateOptions, Request
+from homespun.engines.engine import Engine, GenerateOptions, Generation, Request
 from homespun.rag.prompt import FittedPrompt
 
 #: Numbers that a model puts behind its sentences. Sources come from the check, never from the model.

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def read_adapter(path: Path, file: GGUFFile, n_layers: int) -> dict[str, LowRank
         sides.setdefault(match["site"], {})[match["side"]] = array
     if not sides:
         raise AdapterError("the adapter holds no LoRA tensor", where=str(path))
+    _check_targets(sides, config, path)
     return {name: _pair(name, pair, sites[name], config, path) for name, pair in sides.items()}
 
 
@@ -45,16 +46,36 @@ def _read_config(path: Path) -> Mapping[str, Any]:
         config: Mapping[str, Any] = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise AdapterError(
-            f"adapter_config.json cannot be read ({error})", where=str(path), remedy="Give a PEFT LoRA folder."
+            f"adapter_config.json cannot be read ({error})",
+            where=str(path),
+            remedy="Give a PEFT LoRA folder.",
         ) from None
     if config.get("peft_type") != "LORA":
-        raise AdapterError(f"peft_type is {config.get('peft_type')!r}; only LORA can be served", where=str(path))
+        raise AdapterError(
+            f"peft_type is {config.get('peft_type')!r}; only LORA can be served", where=str(path)
+        )
     for key in ("use_dora", "modules_to_save", "lora_bias"):
         if config.get(key):
-            raise AdapterError(f"{key} cannot be served live", where=str(path), remedy="Merge it, or train without.")
+            raise AdapterError(
+                f"{key} cannot be served live", where=str(path), remedy="Merge it, or train without."
+            )
     if config.get("bias", "none") != "none":
         raise AdapterError("trained biases cannot be served live", where=str(path), remedy="Use bias=none.")
     return config
+
+
+def _check_targets(names: Iterable[str], config: Mapping[str, Any], path: Path) -> None:
+    """PEFT leaves out tensors of modules that the config does not list, so their numbers would differ."""
+    targets = config.get("target_modules")
+    for name in names:
+        if isinstance(targets, str):
+            is_listed = targets == "all-linear" or re.fullmatch(targets, name) is not None
+        else:
+            is_listed = any(name == target or name.endswith(f".{target}") for target in targets or [])
+        if not is_listed:
+            raise AdapterError(
+                f"the adapter holds {name}, which target_modules in its config does not list", where=str(path)
+            )
 
 
 def _read_tensors(path: Path) -> dict[str, Any]:

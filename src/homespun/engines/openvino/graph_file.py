@@ -5,7 +5,6 @@ its place and renamed, so that a killed import leaves nothing half-made.
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -51,7 +50,7 @@ def _save(model: Any, folder: Path) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=".import-", dir=folder.parent))
     try:
         ov.save_model(model, str(temporary / "graph.xml"), compress_to_fp16=False)
-        os.replace(temporary, folder)
+        temporary.rename(folder)
     except OSError:
         if not folder.exists():  # else another process was first, with the same graph
             raise

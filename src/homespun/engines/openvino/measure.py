@@ -30,6 +30,8 @@ from homespun.progress import Progress
 MAX_LOSS_NATS = 0.003
 PROBE_TOKENS = 512
 PROBE_WRITES = 8
+PROBE_ROUNDS = 4
+PROBE_LABEL = "measuring this model's fast mode"
 #: A grounded answer reads about fifteen tokens for each one that it writes.
 WRITES_PER_READ = 1 / 15
 
@@ -75,7 +77,7 @@ def choose_fast(
 
 
 def _key(file: GGUFFile, n_threads: int) -> str:
-    parts = (file.digest, processor_name(), n_threads, ov.get_version(), 1)
+    parts = (file.digest, processor_name(), n_threads, ov.get_version(), 2)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
@@ -118,33 +120,37 @@ def _measure_all(
     progress: Progress,
 ) -> list[Measured]:
     token_ids = tokenizer.encode(probe_text())[: min(PROBE_TOKENS, config.context_length - PROBE_WRITES)]
-    candidates = [PRECISIONS["f32"], *(p for p in fast_candidates() if p.name != "f32")]
-    reference = None
-    measured = []
-    for number, precision in enumerate(candidates):
-        progress("measuring this model's fast mode", number, len(candidates))
-        n_blocks = blocks_for(len(token_ids) + PROBE_WRITES)
-        # The default window keeps one imported graph for measuring and for running.
-        window = config.context_length
-        model = PagedModel(file, config, precision, n_threads, window, n_blocks, cache_path)
-        half = len(token_ids) // 2
-        blocks = range(n_blocks)
-        rows = log_softmax(model.forward([Part(token_ids, 0, blocks, range(half, len(token_ids)))]))
-        if reference is None:
-            reference = rows
-        read_s = min(_timed(model, Part(token_ids, 0, blocks, [len(token_ids) - 1])) for _ in range(3))
-        past = len(token_ids)
-        writes = [_timed(model, Part([token_ids[0]], past + i, blocks, [0])) for i in range(PROBE_WRITES)]
-        measured.append(
-            Measured(
-                precision.name,
-                len(token_ids) / read_s,
-                1 / min(writes),
-                max(mean_kl_nats(reference, rows), 0.0),
-            )
+    precisions = [PRECISIONS["f32"], *(p for p in fast_candidates() if p.name != "f32")]
+    blocks = range(blocks_for(len(token_ids) + PROBE_WRITES))
+    n_steps = len(precisions) * (1 + PROBE_ROUNDS)
+    models = []
+    for number, precision in enumerate(precisions):
+        progress(PROBE_LABEL, number, n_steps)
+        # The model's own window, so that the imported graph is the one that will run.
+        models.append(
+            PagedModel(file, config, precision, n_threads, config.context_length, len(blocks), cache_path)
         )
-    progress("measuring this model's fast mode", len(candidates), len(candidates))
-    return measured
+    half = range(len(token_ids) // 2, len(token_ids))
+    rows = [log_softmax(model.forward([Part(token_ids, 0, blocks, half)])) for model in models]
+    reads: list[list[float]] = [[] for _ in models]
+    writes: list[list[float]] = [[] for _ in models]
+    for _ in range(PROBE_ROUNDS):  # in turn, so that a busy moment of the machine meets all of them
+        for number, model in enumerate(models):
+            progress(PROBE_LABEL, len(models) + sum(map(len, reads)), n_steps)
+            reads[number].append(_timed(model, Part(token_ids, 0, blocks, [len(token_ids) - 1])))
+            for i in range(PROBE_WRITES):
+                part = Part([token_ids[0]], len(token_ids) + i, blocks, [0])
+                writes[number].append(_timed(model, part))
+    progress(PROBE_LABEL, n_steps, n_steps)
+    return [
+        Measured(
+            precision.name,
+            len(token_ids) / min(reads[number]),
+            1 / min(writes[number]),
+            max(mean_kl_nats(rows[0], rows[number]), 0.0),
+        )
+        for number, precision in enumerate(precisions)
+    ]
 
 
 def _timed(model: PagedModel, part: Part) -> float:

@@ -93,7 +93,9 @@ class PagedModel:
         for name, array in inputs.matrices.items():
             self._bank_request.set_tensor(name, ov.Tensor(array, shared_memory=False))
 
-    def forward(self, parts: Sequence[Part], mask: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+    def forward(
+        self, parts: Sequence[Part], mask: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Compute one step.
 
         Args:

@@ -123,5 +123,7 @@ class AdapterRoster:
         if not self._order:
             self._bank = None
             return
-        self._bank = stack_adapters(self._file, self._n_layers, [self._versions[n].pairs for n in self._order])
+        self._bank = stack_adapters(
+            self._file, self._n_layers, [self._versions[n].pairs for n in self._order]
+        )
         self._model.set_adapters(self._bank)
