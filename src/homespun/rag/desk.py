@@ -41,6 +41,7 @@ class Desk:
             UnknownModelError: no such model.
             EngineError: no engine here can run it.
         """
+        Library.open(home, library)  # what is not there is told before a model is loaded
         with ThreadPoolExecutor(1) as pool:
             loading = pool.submit(load_engine, home, model, options, engine=engine, progress=progress)
             try:
