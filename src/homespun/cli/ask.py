@@ -1,12 +1,13 @@
 """`homespun ask`: answers from a library, with their sources."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from homespun.cli.flags import EngineName, Json, LibraryName, ModelName, flags
-from homespun.cli.render import print_json, shown_progress
+from homespun.cli.render import print_json, shown_progress, shown_text
 from homespun.engines.engine import EngineOptions
 from homespun.models.template import Message
 from homespun.rag.answer import AnswerOptions
@@ -42,8 +43,7 @@ def ask(
     ):
         if not chat:
             assert question is not None
-            answer = desk.ask(question, options)
-            _show(answer, as_json)
+            _answer(desk, options, question, [], as_json)
             return
         _chat(desk, options, question, as_json)
 
@@ -60,20 +60,26 @@ def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: boo
                 return
         if question.strip():
             try:
-                answer = desk.ask(question, options, history=history)
+                answer = _answer(desk, options, question, history, as_json)
             except KeyboardInterrupt:
                 print("\n(stopped)")
             else:
-                _show(answer, as_json)
                 history += [Message("user", question), Message("assistant", answer.answer)]
         question = None
 
 
-def _show(answer: Answer, as_json: bool) -> None:
+def _answer(
+    desk: Desk, options: AnswerOptions, question: str, history: Sequence[Message], as_json: bool
+) -> Answer:
+    """Ask and print. On a terminal the words are seen as they come, and then give way to the marked answer."""
     if as_json:
+        answer = desk.ask(question, options, history=history)
         print_json(answer.to_json())
-        return
+        return answer
+    with shown_text() as on_text:
+        answer = desk.ask(question, options, history=history, on_text=on_text)
     print(render_answer(answer))
+    return answer
 
 
 def render_answer(answer: Answer) -> str:

@@ -5,12 +5,12 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from homespun.progress import Progress, no_progress
+from homespun.progress import Progress
 
 
 def print_json(value: Any) -> None:
@@ -57,6 +57,25 @@ def shown_progress() -> Iterator[Progress]:
         yield show
 
 
+@contextmanager
+def shown_text() -> Iterator[Callable[[str], None] | None]:
+    """Text as it comes, on a terminal only; it is gone when the block ends."""
+    if not sys.stdout.isatty():
+        yield None
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    pieces: list[str] = []
+    with Live(Text(""), transient=True, refresh_per_second=10) as live:
+
+        def show(piece: str) -> None:
+            pieces.append(piece)
+            live.update(Text("".join(pieces), style="dim"))
+
+        yield show
+
+
 class _LineProgress:
     """Progress without a terminal: rare lines, each with the time left."""
 
@@ -78,11 +97,6 @@ class _LineProgress:
             print(f"{what}: {done / total:.0%}, about {left_s:.0f} s left", file=sys.stderr)
         else:
             print(f"{what} ...", file=sys.stderr)
-
-
-def quiet_progress() -> Progress:
-    """No progress at all."""
-    return no_progress
 
 
 def table(rows: list[dict[str, Any]]) -> str:
