@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from _measure import Spread
+
 from homespun.engines.processor import processor_name
 from homespun.models.home import Home
 from homespun.models.starter import fetch_starter_embedder, fetch_starter_model
