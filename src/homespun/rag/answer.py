@@ -14,9 +14,11 @@ from homespun.models.template import Message
 from homespun.progress import Progress, no_progress
 from homespun.rag.abstain import THRESHOLD, judge_relevance
 from homespun.rag.chat import standalone_query
+from homespun.rag.citations import CitationList
 from homespun.rag.errors import AnswerError
 from homespun.rag.evidence import Evidence, gather_evidence
 from homespun.rag.library_words import library_word_weights
+from homespun.rag.presence import WordVectors
 from homespun.rag.prompt import fit_prompt
 from homespun.rag.quote import Quote, choose_sentences
 from homespun.rag.result import Answer, AnswerSentence, Citation, PromptTokens, Style, UsedPassage
@@ -130,7 +132,8 @@ class _Work:
         self.options = options
         self.history = history
         self.on_text = on_text
-        self.query = standalone_query(question, history)
+        vectors = WordVectors(library.embedder) if history else None
+        self.query = standalone_query(question, history, vectors)
         # Looking a document up costs a read of the library each time.
         self.text_of = lru_cache(maxsize=None)(library.text)
         self.timings: dict[str, float] = {}
@@ -173,7 +176,7 @@ class _Work:
         with self.timed("choose_s"):
             quotes = choose_sentences(evidence)
             parts = [span for quote in quotes for span in self._quoted_spans(quote)]
-        citations = _Citations(self.text_of)
+        citations = CitationList(self.text_of)
         sentences: list[AnswerSentence] = []
         text = ""
         seen: set[int] = set()
@@ -243,7 +246,7 @@ class _Work:
     def _checked(
         self, text: str, checker: SupportChecker
     ) -> tuple[tuple[AnswerSentence, ...], tuple[Citation, ...]]:
-        citations = _Citations(self.text_of)
+        citations = CitationList(self.text_of)
         sentences: list[AnswerSentence] = []
         for start, end in split_sentences(text):
             check: Check = checker.check(text[start:end])
@@ -296,29 +299,3 @@ class _Work:
             tokens=tokens,
             timings=dict(self.timings),
         )
-
-
-class _Citations:
-    """The places cited so far, each once."""
-
-    def __init__(self, text_of: Callable[[str], str]) -> None:
-        self._text_of = text_of
-        self.all: list[Citation] = []
-
-    def add(self, sentence: PassageSentence, start: int, end: int) -> int:
-        """The index of the citation of a document's text from `start` to `end`."""
-        passage = sentence.passage
-        for number, known in enumerate(self.all):
-            if (known.document, known.start, known.end) == (passage.document, start, end):
-                return number
-        self.all.append(
-            Citation(
-                passage.document,
-                passage.page,
-                " > ".join(passage.headings),
-                start,
-                end,
-                self._text_of(passage.document)[start:end],
-            )
-        )
-        return len(self.all) - 1

@@ -9,6 +9,7 @@ meaning (embedder cosine) near enough.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -184,7 +185,7 @@ def _windows(sentences: Sequence[PassageSentence]) -> list[_Window]:
     ]
     groups.extend(
         (first, second)
-        for first, second in zip(sentences, sentences[1:], strict=False)
+        for first, second in pairwise(sentences)
         if first.rank == second.rank and not first.is_heading and not second.is_heading
     )
     return [

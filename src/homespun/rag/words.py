@@ -75,7 +75,7 @@ def stem(word: str) -> str:
             is_doubled = base[-1] == base[-2] and base[-1] not in "lsz"
             word = base[:-1] if is_doubled else base
             break
-    word = _SAME.get(_IRREGULAR.get(word, word), word)
+    word = _SAME.get(_IRREGULAR.get(word, word), _SAME.get(f"{word}e", word))
     if word.endswith("e") and len(word) > 4:
         word = word[:-1]
     if word.endswith("y") and len(word) > 3:
