@@ -4,7 +4,7 @@
 
 Trains on examples/clinic/train.jsonl, on the questions of bench/calibration_unanswerable.jsonl (written for
 this alone), and on training questions of COVID-QA asked of the clinic where that set is there. Never reads
-test.jsonl. The threshold abstains on 8% of the answerable training questions, each judged by a fit on the
+test.jsonl. The threshold abstains on 9% of the answerable training questions, each judged by a fit on the
 other nine tenths.
 """
 
@@ -30,7 +30,7 @@ from homespun.retrieval.sync import ingest
 
 HERE = Path(__file__).parent
 CLINIC = HERE.parent / "examples" / "clinic"
-MOST_FALSE_ABSTAINED = 0.08
+MOST_FALSE_ABSTAINED = 0.09
 N_CROSS = 60
 RIDGE = 20.0
 
