@@ -8,7 +8,9 @@ import numpy.typing as npt
 from homespun.rag.evidence import SENTENCE_FEATURES, Evidence
 from homespun.rag.sentences import PassageSentence
 
-#: Weights of `SENTENCE_FEATURES` in a softmax over a question's sentences, by bench/calibrate_quote.py.
+#: Weights of `SENTENCE_FEATURES` in a softmax over a question's sentences, fitted as bench/calibrate_quote.py
+#: does, on training questions found by an earlier search; the script gives like, not equal, values now. Who
+#: changes them runs bench/calibrate_abstain.py too, for abstaining looks at the sentence chosen here.
 WEIGHTS: dict[str, float] = {
     "coverage": 1.49,
     "around": 3.95,
