@@ -69,3 +69,9 @@ def test_what_no_passage_says_is_not_supported(check: Checks, sentence: str) -> 
 
 def test_without_passages_nothing_is_supported(embedder: FolderEmbedder) -> None:
     assert not SupportChecker([], lambda _: "", embedder).check("Metformin starts with 500 mg.").is_supported
+
+
+def test_a_sentence_about_the_answer_itself_is_not_supported(check: Checks) -> None:
+    verdict = check("The answer is:")
+    assert not verdict.is_supported
+    assert "looked up" in verdict.reason

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from homespun.documents.split import Passage
 from homespun.rag.support import SupportChecker
-from homespun.rag.write import MarkFilter
+from homespun.rag.write import MarkFilter, RepeatFilter
 from homespun.retrieval.embedder import FolderEmbedder
 
 
@@ -50,3 +50,31 @@ def test_r8_a_cited_place_holds_the_claim(embedder: FolderEmbedder) -> None:
     assert [found.passage.document for found in first.sentences] == ["1.md"]
     assert first.is_supported
     assert not second.is_supported
+
+
+def filtered(pieces: list[str]) -> tuple[str, bool]:
+    """What a RepeatFilter lets through, and whether it saw a repetition."""
+    repeats = RepeatFilter()
+    shown = "".join(repeats.push(piece) for piece in pieces)
+    return shown + repeats.flush(), repeats.is_repeating
+
+
+def test_a_repeated_sentence_is_never_shown() -> None:
+    text = "The room is open on Monday. It is shut on Friday. The room is open on Monday. It is shut"
+    for size in (1, 3, 7, len(text)):
+        pieces = [text[i : i + size] for i in range(0, len(text), size)]
+        shown, is_repeating = filtered(pieces)
+        assert is_repeating
+        assert shown.rstrip() == "The room is open on Monday. It is shut on Friday."
+
+
+@given(
+    st.lists(
+        st.sampled_from(["The room is open on ", "Monday. ", "Yes. ", "Friday. ", "3.5 mg "]), max_size=8
+    )
+)
+def test_a_text_that_does_not_repeat_is_shown_whole(pieces: list[str]) -> None:
+    shown, is_repeating = filtered(pieces)
+    text = "".join(pieces)
+    assert text.startswith(shown)
+    assert is_repeating or shown == text

@@ -82,6 +82,12 @@ def _answer(
     return answer
 
 
+_ENDINGS = {
+    "length": "cut at the token limit: --max-new-tokens raises it",
+    "repeats": "ended because the model began to repeat itself",
+}
+
+
 def render_answer(answer: Answer) -> str:
     """The answer with a number behind each supported sentence and a mark behind each that is not."""
     if answer.abstained:
@@ -103,6 +109,8 @@ def render_answer(answer: Answer) -> str:
             lines.append(f"    “{' '.join(citation.text.split())}”")
     for left in answer.dropped:
         lines.append(f"not read, no room: {left.passage.document} ({left.n_tokens} tokens)")
+    if answer.finish in _ENDINGS:
+        lines.append(_ENDINGS[answer.finish])
     lines.append(f"\n{answer.style} ({answer.style_reason}); {_figures(answer)}")
     return "\n".join(lines)
 

@@ -21,7 +21,15 @@ from homespun.rag.library_words import library_word_weights
 from homespun.rag.presence import WordVectors
 from homespun.rag.prompt import fit_prompt
 from homespun.rag.quote import Quote, choose_sentences
-from homespun.rag.result import Answer, AnswerSentence, Citation, PromptTokens, Style, UsedPassage
+from homespun.rag.result import (
+    Answer,
+    AnswerFinish,
+    AnswerSentence,
+    Citation,
+    PromptTokens,
+    Style,
+    UsedPassage,
+)
 from homespun.rag.sentences import PassageSentence
 from homespun.rag.style import choose_style
 from homespun.rag.support import Check, SupportChecker
@@ -241,6 +249,7 @@ class _Work:
             passages=tuple(UsedPassage(hit.passage, hit.score, n) for hit, n in used),
             dropped=tuple(UsedPassage(hit.passage, hit.score, n) for hit, n in left),
             tokens=tokens,
+            finish=written.finish,
         )
 
     def _checked(
@@ -284,6 +293,7 @@ class _Work:
         passages: tuple[UsedPassage, ...] = (),
         dropped: tuple[UsedPassage, ...] = (),
         tokens: PromptTokens,
+        finish: AnswerFinish = "stop",
     ) -> Answer:
         return Answer(
             question=self.question,
@@ -297,5 +307,6 @@ class _Work:
             passages=passages,
             dropped=dropped,
             tokens=tokens,
+            finish=finish,
             timings=dict(self.timings),
         )

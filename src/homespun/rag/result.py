@@ -8,6 +8,9 @@ from homespun.documents.split import Passage
 
 Style = Literal["quote", "write"]
 
+#: Why an answer ended: by itself, at the token limit, by the caller, or because it began to repeat itself.
+AnswerFinish = Literal["stop", "length", "cancelled", "repeats"]
+
 
 @dataclass(frozen=True)
 class Citation:
@@ -90,6 +93,7 @@ class Answer:
     passages: tuple[UsedPassage, ...] = ()
     dropped: tuple[UsedPassage, ...] = ()
     tokens: PromptTokens = PromptTokens()
+    finish: AnswerFinish = "stop"
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -99,6 +103,7 @@ class Answer:
             "answer": self.answer,
             "abstained": self.abstained,
             "style": self.style,
+            "finish": self.finish,
             "style_reason": self.style_reason,
             "searched": self.searched,
             "sentences": [

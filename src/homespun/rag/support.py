@@ -55,6 +55,9 @@ _NEGATIONS = frozenset(
 )
 _NAME = re.compile(r"[^\W\d_a-z]\w*[’'\w]*", re.UNICODE)
 
+#: Words of a sentence about the answer itself ("The answer is:"), which no passage can support.
+_TALK_WORDS = frozenset(("answer", "answers", "question", "passage", "passages", "following", "information"))
+
 
 @dataclass(frozen=True)
 class Check:
@@ -98,7 +101,8 @@ class SupportChecker:
     def check(self, claim: str) -> Check:
         """Whether the passages say what a sentence says."""
         tokens = tokenize(claim)
-        if not self._windows or not any(not token.is_stop for token in tokens):
+        says = [token for token in tokens if not token.is_stop and token.text.lower() not in _TALK_WORDS]
+        if not self._windows or not says:
             return Check(False, (), "it says nothing that could be looked up", 0.0)
         cosines = self._vectors @ _embed(self._embedder, [claim])[0]
         alignments = [align(tokens, window.tokens, _weight) for window in self._windows]

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 from homespun.engines.engine import Engine, GenerateOptions, Generation, Request
 from homespun.rag.prompt import FittedPrompt
+from homespun.rag.result import AnswerFinish
+
+#: Shorter sentences ("Yes.") may well stand twice in a good answer.
+FEWEST_REPEATED_WORDS = 4
 
 #: Numbers that a model puts behind its sentences. Sources come from the check, never from the model.
-_MARK = re.compile(r"[ \t]*\[(?:passage )?\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\]", re.IGNORECASE)
-_MAY_BECOME_MARK = re.compile(r"[ \t]+\Z|[ \t]*\[[^\]\[\n]{0,24}\Z")
+#: At most 61 characters inside, so that the beginning of one can be held back.
+_MARK = re.compile(r"[ \t]*\[(?:passage )?\d{1,3}(?:[ \t]?[,;–-][ \t]?\d{1,3}){0,8}\]", re.IGNORECASE)
+_MAY_BECOME_MARK = re.compile(r"[ \t]+\Z|[ \t]*\[[^\]\[\n]{0,60}\Z")
 _REFUSAL = re.compile(
     r"\b(?:passages?|documents?|text|context|information|they|it)\b[^.]{0,40}\b(?:do(?:es)? not|don['’]t|doesn['’]t|"
     r"did not|cannot|is not|are not)\b[^.]{0,30}\b(?:say|mention|contain|provide|specify|state|include|answer|"
@@ -24,6 +29,12 @@ class Written:
 
     text: str
     generation: Generation
+    is_repeating: bool = False
+
+    @property
+    def finish(self) -> AnswerFinish:
+        """Why the answer ended; `repeats` when it would have gone on saying the same."""
+        return "repeats" if self.is_repeating else self.generation.finish
 
     @property
     def is_refusal(self) -> bool:
@@ -55,6 +66,65 @@ class MarkFilter:
         return rest.rstrip() if self._is_started else rest.strip()
 
 
+class RepeatFilter:
+    """Ends a text that begins to say again what it has said, before the repeated sentence is shown.
+
+    Small models fall into loops. While the sentence that is being written equals the beginning of an
+    earlier one, it is held back: it either goes another way and comes out, or it was a repetition.
+    """
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+        self._sentence = ""
+        self._n_shown = 0
+        self.is_repeating = False
+
+    def push(self, piece: str) -> str:
+        """What may be shown now."""
+        shown = ""
+        for character in piece:
+            self._sentence += character
+            if character in "\n.!?":
+                shown += self._close()
+            if self.is_repeating:
+                return shown
+        if self._may_repeat():
+            return shown
+        return shown + self._show()
+
+    def flush(self) -> str:
+        """The rest, at the end of the text, unless it is a repetition."""
+        if self.is_repeating:
+            return ""
+        begins_alike = self._may_repeat()
+        self.is_repeating = begins_alike and _plain(self._sentence) in self._said
+        return "" if self.is_repeating else self._show()
+
+    def _close(self) -> str:
+        plain = _plain(self._sentence)
+        if len(plain.split()) >= FEWEST_REPEATED_WORDS and plain in self._said:
+            self.is_repeating = True
+            return ""
+        shown = self._show()
+        self._said.append(plain)
+        self._sentence, self._n_shown = "", 0
+        return shown
+
+    def _may_repeat(self) -> bool:
+        plain = _plain(self._sentence)
+        return any(said.startswith(plain) for said in self._said)
+
+    def _show(self) -> str:
+        shown = self._sentence[self._n_shown :]
+        self._n_shown = len(self._sentence)
+        return shown
+
+
+def _plain(sentence: str) -> str:
+    """A sentence's words, for comparing."""
+    return " ".join(re.findall(r"\w+", sentence.casefold()))
+
+
 def write_answer(
     engine: Engine,
     prompt: FittedPrompt,
@@ -81,7 +151,12 @@ def write_answer(
             if on_text:
                 on_text(piece)
 
+    repeats = RepeatFilter()
     for step in stream:
-        tell(marks.push(step.text))
-    tell(marks.flush())
-    return Written("".join(pieces), stream.result)
+        tell(repeats.push(marks.push(step.text)))
+        if repeats.is_repeating:
+            stream.cancel()
+    if not repeats.is_repeating:
+        tell(repeats.push(marks.flush()))
+        tell(repeats.flush())
+    return Written("".join(pieces), stream.result, repeats.is_repeating)
