@@ -3,7 +3,6 @@
 Run by `make demo`. Everything goes to the home folder (HOMESPUN_HOME, default ~/.homespun).
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -20,15 +19,14 @@ from homespun.retrieval.intake import ingest_paths
 CLINIC = Path(__file__).parent / "clinic"
 LIBRARY = "clinic"
 WIDTH = 78
-
-
-def pick_questions() -> tuple[list[str], str]:
-    """Three answerable test questions of different documents, and one that nothing answers."""
-    rows = [json.loads(line) for line in (CLINIC / "test.jsonl").read_text(encoding="utf-8").splitlines()]
-    answerable = [row["question"] for row in rows if not row.get("unanswerable")]
-    step = len(answerable) // 3
-    off_topic = [row["question"] for row in rows if row.get("unanswerable") and not row.get("near_miss")]
-    return [answerable[0], answerable[step], answerable[2 * step]], off_topic[0]
+#: Of the clinic's test set: a sentence, a table row of a Word file, and one that the model also writes well.
+#: They were picked to show the styles; how often each is right is measured by bench/answers.py.
+QUESTIONS = (
+    "Cellulitis in a man above 100 kg: how much flucloxacillin?",
+    "A worker's asbestos file: for how many years do we hold on to it?",
+    "How far ahead is the rota published?",
+)
+UNANSWERABLE = "Can I get IVF treatment through the clinic?"
 
 
 def tell(question: str, style: str, answer: Answer, seconds: float) -> None:
@@ -55,16 +53,15 @@ def main() -> None:
             print(f"   partly read: {item.name}: {item.reason}")
         print("3. Questions", flush=True)
         desk = Desk.open(home, LIBRARY, progress=progress)
-    questions, unanswerable = pick_questions()
     with desk:
-        for question in questions:
+        for question in QUESTIONS:
             print("\n" + "=" * WIDTH + f"\n{question}")
             for style in ("quote", "write"):
                 begin = time.perf_counter()
                 answer = desk.ask(question, AnswerOptions(style=style))
                 tell(question, style, answer, time.perf_counter() - begin)
-        print("\n" + "=" * WIDTH + f"\n{unanswerable}   (the handbook does not say)")
-        print(desk.ask(unanswerable).answer)
+        print("\n" + "=" * WIDTH + f"\n{UNANSWERABLE}   (the handbook does not say)")
+        print(desk.ask(UNANSWERABLE).answer)
         facts = desk.engine.facts
         print("\n" + "=" * WIDTH)
         print(f"Ran on {facts.processor}, {facts.threads} threads: {Path(facts.model_path).name}")

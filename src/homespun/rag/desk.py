@@ -77,7 +77,7 @@ class Desk:
             history=history,
             on_text=on_text,
             progress=progress,
-            record_path=self.home.root / "styles.json",
+            record_path=self.home.cache_path / "styles.json",
         )
 
     def close(self) -> None:

@@ -96,19 +96,21 @@ class RepeatFilter:
         """The rest, at the end of the text, unless it is a repetition."""
         if self.is_repeating:
             return ""
-        begins_alike = self._may_repeat()
-        self.is_repeating = begins_alike and _plain(self._sentence) in self._said
+        self.is_repeating = self._is_repetition(_plain(self._sentence))
         return "" if self.is_repeating else self._show()
 
     def _close(self) -> str:
         plain = _plain(self._sentence)
-        if len(plain.split()) >= FEWEST_REPEATED_WORDS and plain in self._said:
+        if self._is_repetition(plain):
             self.is_repeating = True
             return ""
         shown = self._show()
         self._said.append(plain)
         self._sentence, self._n_shown = "", 0
         return shown
+
+    def _is_repetition(self, plain: str) -> bool:
+        return len(plain.split()) >= FEWEST_REPEATED_WORDS and plain in self._said
 
     def _may_repeat(self) -> bool:
         plain = _plain(self._sentence)
