@@ -9,6 +9,7 @@ import typer
 from homespun.cli.flags import EngineName, Json, LibraryName, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, shown_text
 from homespun.engines.engine import EngineOptions
+from homespun.errors import HomespunError
 from homespun.models.template import Message
 from homespun.rag.answer import AnswerOptions
 from homespun.rag.desk import Desk
@@ -37,10 +38,9 @@ def ask(
 
     if question is None and not chat:
         raise AnswerError("There is no question.", remedy='Ask one: homespun ask "...", or add --chat.')
-    with (
-        shown_progress() as progress,
-        Desk.open(Home.open(), library, model, engine_options, engine=engine, progress=progress) as desk,
-    ):
+    with shown_progress() as progress:
+        opened = Desk.open(Home.open(), library, model, engine_options, engine=engine, progress=progress)
+    with opened as desk:
         if not chat:
             assert question is not None
             _answer(desk, options, question, [], as_json)
@@ -63,6 +63,10 @@ def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: boo
                 answer = _answer(desk, options, question, history, as_json)
             except KeyboardInterrupt:
                 print("\n(stopped)")
+            except HomespunError as error:  # one question that cannot be answered does not end the chat
+                if as_json:
+                    print_json({"error": {"kind": type(error).__name__, "message": error.sentence()}})
+                print(f"homespun: {error.sentence()}", file=sys.stderr)
             else:
                 history += [Message("user", question), Message("assistant", answer.answer)]
         question = None

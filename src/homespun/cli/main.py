@@ -80,7 +80,16 @@ def run() -> None:
 
         print(f"homespun {__version__}")
         return
+    _write_any_text()
     sys.exit(exit_code(sys.argv[1:]))
+
+
+def _write_any_text() -> None:
+    """No character of a document or a file name ends a command: pipes get UTF-8, terminals an escape."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        errors = "replace" if stream is sys.stdin else "backslashreplace"
+        if stream is not None:
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors=errors)  # type: ignore[union-attr]
 
 
 def exit_code(arguments: list[str]) -> int:
@@ -109,7 +118,7 @@ def _other(error: Exception, arguments: list[str]) -> int:
         code = getattr(error, "exit_code", 130)
         return int(code)
     if show is not None:
-        return _told(f"{show()}. See `homespun --help`.".replace("..", "."), error, arguments)
+        return _told(f"{show().rstrip('.')}. See `homespun --help`.", error, arguments)
     if os.environ.get("HOMESPUN_DEBUG"):
         raise error
     if isinstance(error, OSError):

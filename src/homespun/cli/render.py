@@ -43,7 +43,15 @@ def shown_progress() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
+    bars = Bars(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # else what is printed meanwhile would go to standard error, past a pipe
+        redirect_stderr=False,
+    )
+    with bars:
         tasks: dict[str, Any] = {}
 
         def show(what: str, done: float, total: float | None) -> None:

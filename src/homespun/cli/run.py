@@ -9,6 +9,7 @@ from homespun.cli.flags import EngineName, Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress
 from homespun.engines.conversation import Conversation
 from homespun.engines.engine import EngineOptions, GenerateOptions, Generation
+from homespun.errors import HomespunError
 
 app = typer.Typer()
 
@@ -77,10 +78,14 @@ def _chat(conversation: Conversation, options: GenerateOptions) -> None:
         except KeyboardInterrupt:
             print("\n(stopped)")
             continue
+        except HomespunError as error:  # one message that cannot be answered does not end the chat
+            print(f"homespun: {error.sentence()}", file=sys.stderr)
+            continue
         if conversation.n_dropped:
             print(f"(the oldest {conversation.n_dropped} turns no longer fit the window and were left out)")
         if result.finish == "length":
-            print("(cut at the token limit; --max-new-tokens raises it)")
+            is_limit = len(result.token_ids) >= options.max_new_tokens
+            print(f"(cut at the {'token limit; --max-new-tokens raises it' if is_limit else 'window'})")
 
 
 def _figures(result: Generation) -> str:
