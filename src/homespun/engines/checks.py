@@ -4,9 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from homespun.engines.engine import ScoreRequest
+from homespun.engines.engine import EngineOptions, ScoreRequest
 from homespun.engines.errors import EngineError, WindowError
 from homespun.models.config import ModelConfig
+
+
+def check_sizes(options: EngineOptions) -> None:
+    """Refuse sizes below 0.
+
+    Raises:
+        EngineError: naming the option and its value.
+    """
+    for name in ("threads", "cache_tokens"):
+        if getattr(options, name) < 0:
+            raise EngineError(f"{name} is {getattr(options, name)}; it must be 0 (chosen) or more")
 
 
 def checked_window(window: int, config: ModelConfig) -> int:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from homespun.engines.checks import check_last, check_score, check_tokens, checked_window
+from homespun.engines.checks import check_last, check_score, check_sizes, check_tokens, checked_window
 from homespun.engines.engine import (
     EngineFacts,
     EngineOptions,
@@ -82,6 +82,7 @@ class LlamaCppEngine:
         self._config = ModelConfig.from_gguf(self._file)
         self._tokenizer = Tokenizer.from_gguf(self._file)
         self._template = ChatTemplate.from_gguf(self._file, self._tokenizer)
+        check_sizes(options)
         self._window = checked_window(options.window, self._config)
         n_slots = _n_slots(self._window, options.cache_tokens)
         self._settings = ServerSettings(

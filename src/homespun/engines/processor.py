@@ -56,10 +56,16 @@ def available_memory_bytes() -> int:
     free = _machine_memory_bytes()
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text()) - _cached_file_bytes()
     except (OSError, ValueError):
         return free
     return free if limit == "max" else min(free, max(0, int(limit) - used))
+
+
+def _cached_file_bytes() -> int:
+    """Files kept in the control group's memory that it gives up when asked: a model just read is one."""
+    lines = Path("/sys/fs/cgroup/memory.stat").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
 
 
 def _machine_memory_bytes() -> int:

@@ -31,6 +31,7 @@ def check_options(options: GenerateOptions) -> None:
         ("min_p", 0 <= options.min_p <= 1, "between 0 and 1"),
         ("repeat_penalty", 0 < options.repeat_penalty < float("inf"), "above 0"),
         ("n_best", options.n_best >= 0, "0 or more"),
+        ("seed", options.seed is None or options.seed >= 0, "0 or more"),
         ("stop", all(options.stop), "texts that are not empty"),
     )
     for name, is_right, allowed in rules:
@@ -105,8 +106,9 @@ def next_probabilities(logits: Floats, options: GenerateOptions, seen: Collectio
         certain = np.zeros(len(logits), np.float64)
         certain[int(np.argmax(logits))] = 1.0
         return certain
-    scaled = logits.astype(np.float64) / options.temperature
-    probabilities = np.exp(scaled - scaled.max())
+    below_best = logits.astype(np.float64) - logits.max()
+    with np.errstate(over="ignore"):  # a temperature next to 0 leaves the best token alone
+        probabilities = np.exp(below_best / options.temperature)
     probabilities = keep_top_k(probabilities, options.top_k)
     probabilities = keep_top_p(probabilities, options.top_p)
     probabilities = keep_min_p(probabilities, options.min_p)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from homespun.engines.checks import check_last, check_score, check_tokens, checked_window
+from homespun.engines.checks import check_last, check_score, check_sizes, check_tokens, checked_window
 from homespun.engines.engine import (
     EngineFacts,
     EngineOptions,
@@ -86,6 +86,7 @@ class TorchEngine:
         progress("loading the model into torch", 0, None)
         file = read_gguf(path)
         config = ModelConfig.from_gguf(file)
+        check_sizes(options)
         self._window = checked_window(options.window, config)
         self._tokenizer = Tokenizer.from_gguf(file)
         self._template = ChatTemplate.from_gguf(file, self._tokenizer)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import openvino as ov
 
-from homespun.engines.checks import check_last, check_score, check_tokens, checked_window
+from homespun.engines.checks import check_last, check_score, check_sizes, check_tokens, checked_window
 from homespun.engines.engine import (
     EngineFacts,
     EngineOptions,
@@ -68,6 +68,7 @@ class OpenVINOEngine:
         self._tokenizer = Tokenizer.from_gguf(file)
         self._template = ChatTemplate.from_gguf(file, self._tokenizer)
         n_threads = options.threads or usable_threads()
+        check_sizes(options)
         window = checked_window(options.window, config)
         if options.mode == "exact":
             precision, loss = PRECISIONS["f32"], None
@@ -196,6 +197,7 @@ class _Stream:
         try:
             while (step := self._queue.get()) is not None:
                 yield step
+            self._queue.put(None)  # whoever iterates again finds the end, too
         finally:
             self.cancel()
         if self._sequence.error is not None:
@@ -216,10 +218,17 @@ class _Stream:
 
 def _n_cache_blocks(options: EngineOptions, config: ModelConfig, window: int, cache_precision: str) -> int:
     """Blocks of the cache: what was asked for, else as many as a share of the free memory holds."""
-    if options.cache_tokens:
-        return -(-options.cache_tokens // BLOCK_TOKENS)
     per_token = cache_bytes_per_token(config, cache_precision)
-    affordable = int(available_memory_bytes() * CACHE_SHARE / per_token)
+    free_bytes = available_memory_bytes()
+    if options.cache_tokens:
+        if options.cache_tokens * per_token > free_bytes:  # the system would end the process, not refuse
+            raise EngineError(
+                f"cache_tokens is {options.cache_tokens}: that needs {options.cache_tokens * per_token:,} bytes, "
+                f"and {free_bytes:,} are free",
+                remedy=f"Ask for {free_bytes // 2 // per_token} at most, or 0: chosen.",
+            )
+        return -(-options.cache_tokens // BLOCK_TOKENS)
+    affordable = int(free_bytes * CACHE_SHARE / per_token)
     n_tokens = min(max(DEFAULT_CACHE_TOKENS, window), affordable)
     if n_tokens < BLOCK_TOKENS:
         raise EngineError(f"there is no memory for a key-value cache ({per_token} bytes a token)")
