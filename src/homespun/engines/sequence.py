@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homespun.engines.engine import Candidate, Finish, Generation, Request, Step
+from homespun.engines.errors import EngineError
 from homespun.engines.sampling import best_candidates, choose_token, log_softmax
 from homespun.engines.stopping import StopMatcher
 from homespun.models.tokenizer import Tokenizer
@@ -89,7 +90,7 @@ class Writing(RunningSequence):
         self._on_step = on_step
         self._decoder = tokenizer.stream_decoder()
         self._stops = StopMatcher(request.options.stop)
-        self.seed = secrets.randbits(63) if request.options.seed is None else request.options.seed
+        self.seed = secrets.randbits(53) if request.options.seed is None else request.options.seed
         self._random = np.random.default_rng(self.seed)
         self._steps: list[Step] = []
         self._finish: Finish = "cancelled"
@@ -103,6 +104,7 @@ class Writing(RunningSequence):
             return
         row = logits[-1]
         log_probabilities = log_softmax(row)
+        _check_finite(log_probabilities)
         token = choose_token(row, self._options, self.token_ids, self._random)
         best = best_candidates(log_probabilities, self._options.n_best)
         self.add(token, float(log_probabilities[token]), best)
@@ -165,6 +167,7 @@ class Reading(RunningSequence):
         """Keep the wanted log-probabilities of these positions."""
         if len(logits):
             rows = log_softmax(logits)
+            _check_finite(rows)
             if self._targets is not None:
                 wanted = self._targets[self._n_taken : self._n_taken + len(rows)]
                 rows = rows[np.arange(len(rows)), wanted]
@@ -175,3 +178,16 @@ class Reading(RunningSequence):
     def result(self) -> Floats:
         """(n_last,) or (n_last, n_vocab), in nats."""
         return np.concatenate(self._rows)
+
+
+def _check_finite(log_probabilities: Floats) -> None:
+    """Refuse to go on with numbers that are none: a damaged model or adapter gives them.
+
+    Raises:
+        EngineError: naming what to look at.
+    """
+    if not np.isfinite(log_probabilities).all():
+        raise EngineError(
+            "the model's numbers overflowed",
+            remedy="Try without the adapter and in exact mode; if it stays, the model file is damaged.",
+        )

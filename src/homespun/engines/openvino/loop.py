@@ -85,16 +85,24 @@ class StepLoop:
         self._thread.join()
 
     def _run(self) -> None:
-        while self._wait_for_work():
-            self._run_calls()
-            self._drop_cancelled()
-            self._admit()
-            if self._running:
-                self._step_safely()
+        reason = "the engine was closed"
+        try:
+            while self._wait_for_work():
+                self._run_calls()
+                self._drop_cancelled()
+                self._admit()
+                if self._running:
+                    self._step_safely()
+        except BaseException as error:  # nobody may wait for a thread that is gone
+            reason = f"the engine stopped: {type(error).__name__}: {error}"
+            with self._wake:
+                self._is_closed = True
         for sequence in [*self._running, *self._waiting]:
-            sequence.error = EngineError("the engine was closed")
-            sequence.close()
+            if not sequence.done.is_set():
+                sequence.error = EngineError(reason)
+                sequence.close()
         self._run_calls()
+        self._model.release()
 
     def _wait_for_work(self) -> bool:
         with self._wake:
@@ -137,7 +145,6 @@ class StepLoop:
             promised = -(-sequence.n_total // BLOCK_TOKENS) - len(known)
             if promised + self._pool.n_idle(known) > self._pool.n_available:
                 return
-            self._waiting.popleft()
             sequence.root, sequence.node = root, node
             sequence.version = self._roster.enter(sequence.adapter)
             self._pool.share(known)
@@ -145,14 +152,16 @@ class StepLoop:
             sequence.n_promised = promised
             sequence.blocks = list(known)
             sequence.n_computed = sequence.n_cached = len(known) * BLOCK_TOKENS
-            self._running.append(sequence)
+            self._running.append(self._waiting.popleft())
 
     def _leave(self, sequence: RunningSequence) -> None:
         self._running.remove(sequence)
-        self._pool.release_reserved(sequence.n_promised)
-        self._pool.give_back(sequence.blocks)
-        self._roster.leave(sequence.version)
-        sequence.close()
+        try:
+            self._pool.release_reserved(sequence.n_promised)
+            self._pool.give_back(sequence.blocks)
+            self._roster.leave(sequence.version)
+        finally:
+            sequence.close()
 
     def _plan(self) -> list[tuple[RunningSequence, int]]:
         """Which sequences take part in this step, with how many tokens."""
@@ -199,7 +208,11 @@ class StepLoop:
             self._advance(sequence, n_new)
             rows = logits[row : row + len(part.asked)]
             row += len(part.asked)
-            sequence.take(rows)
+            try:
+                sequence.take(rows)
+            except EngineError as error:  # its own fault, not that of those beside it
+                sequence.error = error
+                sequence.is_finished = True
 
     def _grow(self, sequence: RunningSequence, n_tokens: int) -> None:
         while len(sequence.blocks) * BLOCK_TOKENS < n_tokens:

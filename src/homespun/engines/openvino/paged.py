@@ -83,6 +83,11 @@ class PagedModel:
         """Size of the key-value cache when it is full (memory is taken as blocks are first written)."""
         return sum(tensor.byte_size for tensor in self._caches.values())
 
+    def release(self) -> None:
+        """Free the graphs and the cache; nothing can be computed after that."""
+        self._request = self._bank_request = None
+        self._caches = {}
+
     def prepare_bank(self) -> None:
         """Compile the graph with adapter inputs, once; batches without adapters keep the other one."""
         if self._bank_request is None:
