@@ -4,6 +4,8 @@ import http.client
 import os
 import signal
 import socket
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -155,3 +157,45 @@ def test_slots_go_to_who_was_there_before():
         assert slot.number == first.number
     with table.lease([7, 8, 9], 1) as slot:  # another adapter shares nothing: the one longest unused
         assert slot.number == second.number
+
+
+def test_one_that_fails_ends_the_others_beside_it(engine, monkeypatch):
+    ask, calls = engine._server.ask, []
+
+    def fail_once(ids, *rest, **named):
+        calls.append(ids[0])
+        if ids[0] == 1 and len(ids) > 5:
+            raise EngineError("this one fails")
+        return ask(ids, *rest, **named)
+
+    monkeypatch.setattr(engine._server, "ask", fail_once)
+    long = GenerateOptions(max_new_tokens=150)
+    with pytest.raises(EngineError, match="this one fails"):
+        engine.generate([Request(PROMPT, long), Request((1, 2, 3, 4), long)])
+    assert calls.count(PROMPT[0]) < 60
+
+
+def test_closing_while_an_adapter_waits_leaves_no_process(model, tmp_path):
+    engine = LlamaCppEngine(model, OPTIONS)
+    write_adapter(tmp_path / "it", adapter_tensors(SHAPE, ("attn_q",), 4, seed=3), 4)
+    server = engine._server
+    server._n_asking += 1  # a request in flight, for which the restart waits
+    errors: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            engine.load_adapter("it", tmp_path / "it")
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    while not server._is_restarting:
+        time.sleep(0.01)
+    engine.close()
+    with server._lock:
+        server._n_asking -= 1
+        server._idle.notify_all()
+    thread.join(20)
+    assert "closed" in str(errors[0])
+    assert server._process is None

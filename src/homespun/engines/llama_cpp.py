@@ -9,7 +9,7 @@ alone): it reports nothing for a token that is only a part of a character.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -127,12 +127,12 @@ class LlamaCppEngine:
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Write all answers, as many at once as there are slots. See `Engine.generate`."""
         streams = [self._begin(request) for request in requests]
-        try:
-            self._side_by_side([stream.run for stream in streams])
-        except BaseException:
+
+        def cancel() -> None:
             for stream in streams:
                 stream.cancel()
-            raise
+
+        self._side_by_side([stream.run for stream in streams], cancel)
         return [stream.result for stream in streams]
 
     def stream(self, request: Request) -> GenerationStream:
@@ -182,11 +182,22 @@ class LlamaCppEngine:
 
         return _Stream(request, self._tokenizer, self._window, advance, self._leave)
 
-    def _side_by_side(self, tasks: Sequence[Callable[[], _Result]]) -> list[_Result]:
+    def _side_by_side(
+        self, tasks: Sequence[Callable[[], _Result]], cancel: Callable[[], None] = lambda: None
+    ) -> list[_Result]:
+        """All results; if one task fails or the caller is interrupted, the others are not waited out."""
         if len(tasks) == 1:
             return [tasks[0]()]
         with ThreadPoolExecutor(self._settings.n_slots) as pool:
-            return list(pool.map(lambda task: task(), tasks))
+            futures = [pool.submit(task) for task in tasks]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                cancel()
+                raise
+            return [future.result() for future in futures]
 
     def _advance(self, sequence: Writing, options: GenerateOptions) -> None:
         running = self._server.enter(id(sequence), sequence.adapter)

@@ -205,6 +205,7 @@ class LlamaCppServer:
         try:
             while self._n_asking:
                 self._idle.wait()
+            self._check_open()  # closed while it waited: no process may be left behind
             self._start()
         finally:
             self._is_restarting = False
