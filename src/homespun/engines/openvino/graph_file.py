@@ -7,6 +7,7 @@ its place and renamed, so that a killed import leaves nothing half-made.
 import hashlib
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
 
 GRAPH_VERSION = 1  # raise it whenever the graph that `GraphBuilder` builds changes
+_IMPORT = ".import-"
+_ABANDONED_S = 3600  # no import takes so long
 
 
 def load_or_build(
@@ -28,10 +31,14 @@ def load_or_build(
     if cache_path is None:
         return make_paged(GraphBuilder(file, config, window, with_bank).build())
     folder = cache_path / _key(file, window, with_bank)
-    graph = folder / "graph.xml"
-    if not graph.exists():
-        _save(GraphBuilder(file, config, window, with_bank).build(), folder)
-    return make_paged(core().read_model(graph))
+    kept = _read(folder)
+    if kept is None:
+        model = GraphBuilder(file, config, window, with_bank).build()
+        _save(model, folder)
+        kept = _read(folder)  # what is read from disk takes no memory of its own
+        if kept is None:  # a disk that is full or read-only costs the quick start and nothing else
+            kept = model
+    return make_paged(kept)
 
 
 def make_paged(model: Any) -> Any:
@@ -45,14 +52,39 @@ def _key(file: GGUFFile, window: int, with_bank: bool) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
-def _save(model: Any, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".import-", dir=folder.parent))
+def _read(folder: Path) -> Any:
+    """The kept graph; None where there is none, or one that a power cut or a full disk damaged."""
+    if not folder.exists():
+        return None
     try:
+        n_bytes = int((folder / "size").read_text())
+        if (folder / "graph.bin").stat().st_size == n_bytes:
+            return core().read_model(folder / "graph.xml")
+    except (OSError, ValueError, RuntimeError):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _save(model: Any, folder: Path) -> None:
+    """Keep a graph if the disk lets us; another process may be first, with the same one."""
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=_IMPORT, dir=folder.parent))
         ov.save_model(model, str(temporary / "graph.xml"), compress_to_fp16=False)
+        (temporary / "size").write_text(str((temporary / "graph.bin").stat().st_size))
         temporary.rename(folder)
-    except OSError:
-        if not folder.exists():  # else another process was first, with the same graph
-            raise
+    except (OSError, RuntimeError):
+        pass
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """What imports that were killed have left, as large as the model each time."""
+    for path in folder.glob(f"{_IMPORT}*"):
+        if time.time() - path.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(path, ignore_errors=True)

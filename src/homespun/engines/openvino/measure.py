@@ -5,6 +5,7 @@ are compared with the exact ones. The fastest whose mean loss is at most `MAX_LO
 remembered under the model, the processor and the library's version.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -100,10 +101,11 @@ def _recall(note: Path | None) -> list[Measured] | None:
 def _remember(note: Path | None, measured: list[Measured]) -> None:
     if note is None:
         return
-    note.parent.mkdir(parents=True, exist_ok=True)
     temporary = note.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps([asdict(m) for m in measured], indent=1), encoding="utf-8")
-    temporary.replace(note)
+    with contextlib.suppress(OSError):  # a full or read-only disk: it is measured again next time
+        note.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps([asdict(m) for m in measured], indent=1), encoding="utf-8")
+        temporary.replace(note)
 
 
 def probe_text() -> str:
