@@ -30,14 +30,18 @@ class Conversation:
             WindowError: the turn alone does not fit the window.
         """
         turn = Message("user", text)
-        return Reply(self, turn, self.engine.stream(Request(self._prompt(turn), options, self.adapter)))
+        return Reply(
+            self, turn, self.engine.stream(Request(self._prompt(turn, options), options, self.adapter))
+        )
 
-    def _prompt(self, turn: Message) -> tuple[int, ...]:
+    def _prompt(self, turn: Message, options: GenerateOptions) -> tuple[int, ...]:
         head = [] if self.system is None else [Message("system", self.system)]
         room = self.engine.facts.window
+        # The past may not take the answer's room; the turn itself may, to the last token.
+        wanted = min(options.max_new_tokens, room // 4)
         for first in range(0, len(self.messages) + 1, 2):
             token_ids = self.engine.template.encode([*head, *self.messages[first:], turn])
-            if len(token_ids) < room:
+            if len(token_ids) + (wanted if first < len(self.messages) else 1) <= room:
                 self.n_dropped = first
                 return tuple(token_ids)
         raise WindowError(

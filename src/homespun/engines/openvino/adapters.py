@@ -50,10 +50,9 @@ def _read_config(path: Path) -> Mapping[str, Any]:
             where=str(path),
             remedy="Give a PEFT LoRA folder.",
         ) from None
-    if config.get("peft_type") != "LORA":
-        raise AdapterError(
-            f"peft_type is {config.get('peft_type')!r}; only LORA can be served", where=str(path)
-        )
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        kind = config.get("peft_type") if isinstance(config, dict) else None
+        raise AdapterError(f"peft_type is {kind!r}; only LORA can be served", where=str(path))
     for key in ("use_dora", "modules_to_save", "lora_bias"):
         if config.get(key):
             raise AdapterError(
@@ -93,8 +92,8 @@ def _pair(name: str, pair: Mapping[str, Any], site: Site, config: Mapping[str, A
     if set(pair) != {"A", "B"}:
         raise AdapterError(f"{name} has only its lora_{next(iter(pair))}", where=str(path))
     a, b = pair["A"], pair["B"]
-    rank = a.shape[0]
-    if a.shape != (rank, site.n_columns) or b.shape != (site.n_rows, rank):
+    rank = a.shape[0] if a.ndim else 0
+    if not rank or a.shape != (rank, site.n_columns) or b.shape != (site.n_rows, rank):
         raise AdapterError(
             f"{name} has shapes A {a.shape}, B {b.shape}; "
             f"this model needs ({rank}, {site.n_columns}) and ({site.n_rows}, {rank})",
@@ -107,7 +106,7 @@ def _pair(name: str, pair: Mapping[str, Any], site: Site, config: Mapping[str, A
 
 
 def _scale(name: str, rank: int, config: Mapping[str, Any]) -> float:
-    alpha = float(_pattern(config.get("alpha_pattern"), name, config["lora_alpha"]))
+    alpha = float(_pattern(config.get("alpha_pattern"), name, config.get("lora_alpha", 8)))  # PEFT's own 8
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
 
 

@@ -13,6 +13,7 @@ import openvino as ov
 from homespun.engines.errors import EngineError
 from homespun.engines.openvino.encoder_graph import EncoderConfig, build_encoder, read_tensors
 from homespun.engines.openvino.settings import core
+from homespun.engines.processor import usable_threads
 from homespun.models.digest import file_digest
 
 Precision = Literal["auto", "f32", "bf16"]
@@ -83,7 +84,7 @@ def _settings(runtime: ov.Core, options: EmbedderOptions) -> dict[str, Any]:
             "This processor does not compute in bf16.", remedy="Use the precision auto or f32 here."
         )
     precision = ("bf16" if able else "f32") if options.precision == "auto" else options.precision
-    threads = options.threads or available_threads()
+    threads = options.threads or usable_threads()
     return {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
@@ -94,13 +95,6 @@ def _settings(runtime: ov.Core, options: EmbedderOptions) -> dict[str, Any]:
         # Each shape met is remembered, by default 5,000 of them.
         "CPU_RUNTIME_CACHE_CAPACITY": 256,
     }
-
-
-def available_threads() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def _cache_name(path: Path, config: EncoderConfig, settings: dict[str, Any]) -> str:
