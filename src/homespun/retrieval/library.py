@@ -216,9 +216,12 @@ class Library:
         """Be the only writer.
 
         Raises:
+            LibraryError: it was removed while this one waited.
             LibraryBusyError: another process writes for longer than `wait_s` seconds.
         """
         with hold_lock(self.path / "writer.lock", wait_s, progress):
+            if not (self.path / "library.json").is_file():
+                raise LibraryError(f"The library {self.name!r} was removed meanwhile.")
             yield
 
     def set_split(self, split: SplitOptions) -> None:

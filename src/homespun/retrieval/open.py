@@ -4,7 +4,7 @@ from homespun.models.home import Home
 from homespun.models.registry import RegisteredEmbedder
 from homespun.retrieval.embedder import open_embedder
 from homespun.retrieval.errors import EmbedderError
-from homespun.retrieval.library import Library
+from homespun.retrieval.library import Library, library_names
 
 
 def open_library(home: Home, name: str, *, create: bool = False) -> Library:
@@ -13,13 +13,14 @@ def open_library(home: Home, name: str, *, create: bool = False) -> Library:
     Args:
         home: where libraries and embedders are.
         name: of the library.
-        create: make it if it is not there, with the home's default embedder.
+        create: make it if it is not there, then with the home's default embedder.
 
     Raises:
         LibraryError: no such library.
         EmbedderError: the home has no embedder yet, or not the one that made the library.
     """
-    known = None if create else Library.open(home, name).facts.embedder_name
+    is_new = create and name not in library_names(home)
+    known = None if is_new else Library.open(home, name).facts.embedder_name
     registered = find_embedder(home, known)
     embedder = open_embedder(registered.path, cache_path=home.cache_path / "openvino", name=registered.name)
     return Library.open(home, name, embedder, create=create)

@@ -6,7 +6,8 @@ contents that a row of `documents` names exist for readers, so one commit to tha
 appear, change and go, and what a killed writer leaves behind is never seen.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -82,7 +83,7 @@ class Tables:
     """The tables of one library. Readers see each commit at once; writers hold the library's lock."""
 
     def __init__(self, path: Path, dimensions: int) -> None:
-        try:
+        with _named_failures(path):
             path.mkdir(parents=True, exist_ok=True)
             database = lancedb.connect(
                 path,
@@ -94,8 +95,6 @@ class Tables:
                 name: database.create_table(name, schema=schema, exist_ok=True)
                 for name, schema in schemas.items()
             }
-        except Exception as error:
-            raise _failure(error, path) from error
         self.path = path
         self.documents = tables["documents"]
         self.texts = tables["texts"]
@@ -103,17 +102,20 @@ class Tables:
 
     def document_rows(self) -> list[dict[str, Any]]:
         """All rows of `documents`."""
-        rows: list[dict[str, Any]] = self.documents.to_arrow().to_pylist()
+        with _named_failures(self.path):
+            rows: list[dict[str, Any]] = self.documents.to_arrow().to_pylist()
         return rows
 
     def text(self, content_id: str) -> str | None:
         """The text of a content; None if it has none."""
-        found = self.texts.search().where(f"content_id = '{content_id}'").select(["text"]).limit(1).to_arrow()
+        with _named_failures(self.path):
+            rows = self.texts.search().where(f"content_id = '{content_id}'").select(["text"])
+            found = rows.limit(1).to_arrow()
         return str(found["text"][0].as_py()) if found.num_rows else None
 
     def write(self, group: Group) -> None:
         """Add contents, then name them in `documents`, in one commit for the whole group."""
-        try:
+        with _named_failures(self.path):
             if group.passages:
                 self.passages.add(pa.Table.from_pylist(list(group.passages), self.passages.schema))
             if group.texts:
@@ -122,53 +124,47 @@ class Tables:
                 rows = pa.Table.from_pylist(list(group.documents), DOCUMENTS)
                 merge = self.documents.merge_insert("source")
                 merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
-        except Exception as error:
-            raise _failure(error, self.path) from error
 
     def remove_documents(self, sources: Iterable[str]) -> None:
         """Forget files; their contents go with `remove_orphans`."""
-        try:
+        with _named_failures(self.path):
             for chunk in _chunks(sorted(sources)):
                 self.documents.delete(f"source IN ({', '.join(map(_quoted, chunk))})")
-        except Exception as error:
-            raise _failure(error, self.path) from error
 
     def remove_orphans(self) -> int:
         """Delete contents that no document names; the number of them."""
-        named = set(pc.unique(self.documents.to_arrow()["content_id"]).to_pylist())
         n_removed = 0
-        try:
+        with _named_failures(self.path):
+            named = set(pc.unique(self.documents.to_arrow()["content_id"]).to_pylist())
             for table in (self.passages, self.texts):
                 there = table.search().select(["content_id"]).limit(table.count_rows() or 1).to_arrow()
                 orphans = set(pc.unique(there["content_id"]).to_pylist()) - named
                 for chunk in _chunks(sorted(orphans)):
                     table.delete(f"content_id IN ({', '.join(map(_quoted, chunk))})")
                 n_removed = max(n_removed, len(orphans))
-        except Exception as error:
-            raise _failure(error, self.path) from error
         return n_removed
 
     def tidy(self) -> None:
         """Index new passages for keywords and merge small files. Search finds everything without it."""
-        try:
+        with _named_failures(self.path):
             # An index that was made over no rows finds less, so it waits for the first ones.
             if self.passages.count_rows() and not self.passages.list_indices():
                 self.passages.create_index("keywords", config=_keyword_index())
             for table in (self.passages, self.texts, self.documents):
                 table.optimize(cleanup_older_than=_KEEP_VERSIONS)
-        except Exception as error:
-            raise _failure(error, self.path) from error
 
     def keyword_hits(self, query: str, n: int) -> pa.Table:
         """The n best passages by BM25, the score in `_score`; none for a query without words."""
-        words = MatchQuery(query, "keywords")  # type: ignore[call-arg]
-        search = self.passages.search(words, query_type="fts")
-        return search.select([*_HIT_COLUMNS, "_score"]).limit(n).to_arrow()
+        with _named_failures(self.path):
+            words = MatchQuery(query, "keywords")  # type: ignore[call-arg]
+            search = self.passages.search(words, query_type="fts")
+            return search.select([*_HIT_COLUMNS, "_score"]).limit(n).to_arrow()
 
     def vector_hits(self, vector: Any, n: int) -> pa.Table:
         """The n passages of the largest product with a vector, compared with all of them."""
-        search: Any = self.passages.search(vector, vector_column_name="vector")
-        return search.distance_type("dot").select([*_HIT_COLUMNS, "_distance"]).limit(n).to_arrow()
+        with _named_failures(self.path):
+            search: Any = self.passages.search(vector, vector_column_name="vector")
+            return search.distance_type("dot").select([*_HIT_COLUMNS, "_distance"]).limit(n).to_arrow()
 
 
 _HIT_COLUMNS = ["content_id", "number", "start", "end", "page", "headings", "text", "vector"]
@@ -193,6 +189,14 @@ def _chunks(values: Sequence[str], size: int = 500) -> Iterable[Sequence[str]]:
 
 def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+@contextlib.contextmanager
+def _named_failures(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _failure(error, path) from error
 
 
 def _failure(error: Exception, path: Path) -> LibraryError:
