@@ -61,3 +61,11 @@ def test_errors_are_json_where_json_was_asked_for(homespun: Callable[..., Ran]) 
     ran = homespun("ask", "anything", "--library", "nowhere", "--json")
     assert ran.code == 2
     assert "nowhere" in ran.json["error"]["message"]
+
+
+def test_a_damaged_library_does_not_hide_the_others(homespun: Callable[..., Ran], tmp_path: Path) -> None:
+    (tmp_path / "libraries" / "broken").mkdir(parents=True)
+    (tmp_path / "libraries" / "broken" / "library.json").write_text("{")
+    shown = homespun("libraries", "list", HOMESPUN_HOME=str(tmp_path))
+    assert shown.code == 0 and "broken cannot be used" in shown.out
+    assert homespun("libraries", "list", "--json", HOMESPUN_HOME=str(tmp_path)).json["libraries"] == []

@@ -16,25 +16,33 @@ Name = Annotated[str, typer.Argument(help="the library's name")]
 @app.command("list")
 def list_libraries(as_json: Json = False) -> None:
     """List the libraries of this home."""
+    from homespun.errors import HomespunError
     from homespun.models.home import Home
     from homespun.retrieval.library import Library, library_names
 
     home = Home.open()
-    rows = []
+    rows, damaged = [], []
     for name in library_names(home):
-        documents = Library.open(home, name).documents()
+        try:
+            documents = Library.open(home, name).documents()
+        except HomespunError as error:  # one that is damaged does not hide the others
+            damaged.append({"name": name, "error": error.sentence()})
+            continue
         rows.append(
             {
                 "name": name,
                 "documents": len(documents),
-                "not read": sum(d.status == "not read" for d in documents),
+                "not_read": sum(d.status == "not read" for d in documents),
                 "passages": sum(d.n_passages for d in documents),
             }
         )
     if as_json:
-        print_json({"libraries": rows})
-    else:
+        print_json({"libraries": rows, "damaged": damaged})
+        return
+    if rows or not damaged:
         print(table(rows) or "No library yet. Make one with: homespun ingest PATH --library NAME")
+    for library in damaged:
+        print(f"{library['name']} cannot be used. {library['error']}")
 
 
 @app.command()

@@ -115,7 +115,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     cells = [[_cell(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
     numeric = [all(isinstance(row[name], (int, float)) for row in rows) for name in names]
-    lines = [_line(names, widths, numeric), _line(["-" * width for width in widths], widths, numeric)]
+    titles = [name.replace("_", " ") for name in names]
+    lines = [_line(titles, widths, numeric), _line(["-" * width for width in widths], widths, numeric)]
     lines += [_line(row, widths, numeric) for row in cells]
     return "\n".join(lines)
 
