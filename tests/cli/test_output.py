@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,3 +86,19 @@ def test_a_question_that_cannot_be_answered_leaves_the_chat_open(
     first, end = json.JSONDecoder().raw_decode(ran.out)
     assert "64" in first["error"]["message"]
     assert "error" in json.loads(ran.out[end:])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal for one process")
+def test_an_interruption_is_told(bare_home: Home) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "homespun.cli.main", "run", "A long story", "--max-new-tokens", "4000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "HOMESPUN_HOME": str(bare_home.root)},
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)  # it writes
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Interrupted" in err and b"Traceback" not in err

@@ -98,15 +98,14 @@ def exit_code(arguments: list[str]) -> int:
 
     try:
         result = app(arguments, standalone_mode=False)
+        if result == 130:  # how typer tells of an interruption
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except HomespunError as error:
         return _told(error.sentence(), error, arguments)
     except KeyboardInterrupt:
         print("Interrupted; what was finished before is kept.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         return _other(error, arguments)
 
