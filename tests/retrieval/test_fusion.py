@@ -17,6 +17,7 @@ def test_one_side_alone():
     assert fuse_scores({}, {"a": 0.3}, 0.5) == pytest.approx({"a": 0.15})
     assert fuse_scores({"a": 2.0}, {}, 0.5) == pytest.approx({"a": 0.5})
     assert fuse_scores({"a": 0.0}, {}, 0.5) == {"a": 0.0}
+    assert fuse_scores({"a": 2e-311}, {}, 0.5) == {"a": 0.5}  # a score whose inverse is infinite
     assert fuse_scores({}, {}, 0.5) == {}
 
 
@@ -25,7 +26,7 @@ def test_places_count_from_one_and_keep_the_order_of_equals():
 
 
 @given(
-    st.dictionaries(st.integers(0, 9), st.floats(0, 50)),
+    st.dictionaries(st.integers(0, 9), st.just(0.0) | st.floats(1e-300, 50)),
     st.dictionaries(st.integers(0, 9), st.floats(-1, 1)),
     st.floats(0, 1),
     st.floats(0.001, 1000),

@@ -21,11 +21,11 @@ def fuse_scores(
         vector_scores: the product of unit vectors by passage, -1 to 1.
         keyword_weight: 0 uses vectors alone, 1 keywords alone.
     """
-    best = max(keyword_scores.values(), default=0.0)
-    scale = keyword_weight / best if best > 0 else 0.0
+    best = max(keyword_scores.values(), default=0.0) or 1.0
     keys = dict.fromkeys([*keyword_scores, *vector_scores])
     return {
-        key: scale * keyword_scores.get(key, 0.0) + (1 - keyword_weight) * vector_scores.get(key, 0.0)
+        key: keyword_weight * (keyword_scores.get(key, 0.0) / best)
+        + (1 - keyword_weight) * vector_scores.get(key, 0.0)
         for key in keys
     }
 
