@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from homespun.engines.engine import EngineOptions, ScoreRequest
-from homespun.engines.errors import EngineError, WindowError
+from homespun.engines.errors import AdapterError, EngineError, WindowError
 from homespun.models.config import ModelConfig
 
 
@@ -71,3 +71,8 @@ def check_last(token_ids: Sequence[int], last: int, *, window: int, n_vocab: int
     check_tokens(token_ids, room=0, window=window, n_vocab=n_vocab)
     if not 1 <= last <= len(token_ids):
         raise EngineError(f"last is {last}; it must be between 1 and the number of tokens ({len(token_ids)})")
+
+
+def unknown_adapter(name: str, loaded: Sequence[str]) -> AdapterError:
+    """What is raised for the name of an adapter that is not loaded."""
+    return AdapterError(f"adapter {name!r} is not loaded; loaded: {', '.join(loaded) or 'none'}")

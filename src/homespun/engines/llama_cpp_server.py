@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from homespun.engines.checks import unknown_adapter
 from homespun.engines.engine import Candidate
 from homespun.engines.errors import AdapterError, EngineError
 from homespun.engines.llama_cpp_process import LlamaCppProcess, ServerSettings
@@ -117,9 +118,7 @@ class LlamaCppServer:
         if name is None:
             return None
         if name not in self._versions:
-            raise AdapterError(
-                f"adapter {name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}"
-            )
+            raise unknown_adapter(name, self.adapters)
         return self._versions[name]
 
     def ask(

@@ -12,7 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from homespun.engines.checks import check_last, check_score, check_sizes, check_tokens, checked_window
+from homespun.engines.checks import (
+    check_last,
+    check_score,
+    check_sizes,
+    check_tokens,
+    checked_window,
+    unknown_adapter,
+)
 from homespun.engines.engine import (
     EngineFacts,
     EngineOptions,
@@ -22,7 +29,7 @@ from homespun.engines.engine import (
     Request,
     ScoreRequest,
 )
-from homespun.engines.errors import AdapterError, EngineError
+from homespun.engines.errors import EngineError
 from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import check_options
@@ -273,9 +280,7 @@ class TorchEngine:
         if name is None:
             return None
         if name not in self._versions:
-            raise AdapterError(
-                f"adapter {name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}"
-            )
+            raise unknown_adapter(name, self.adapters)
         return self._versions[name]
 
     def _retire(self, name: str) -> None:

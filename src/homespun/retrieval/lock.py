@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from homespun.models.storage import try_lock
 from homespun.progress import Progress
 from homespun.retrieval.errors import LibraryBusyError, LibraryError
 
@@ -27,7 +27,7 @@ def hold_lock(path: Path, wait_s: float, progress: Progress) -> Iterator[None]:
         raise LibraryError(f"The library cannot be written ({error.strerror}).", where=str(path)) from error
     try:
         deadline = time.monotonic() + wait_s
-        while not _try_lock(handle):
+        while not try_lock(handle):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise LibraryBusyError(
@@ -40,19 +40,3 @@ def hold_lock(path: Path, wait_s: float, progress: Progress) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    """Take the lock if it is free; the system frees it when the process ends, however it ends."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

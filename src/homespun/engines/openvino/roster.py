@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from homespun.engines.errors import AdapterError
+from homespun.engines.checks import unknown_adapter
 from homespun.engines.openvino.bank import BankInputs, LowRank, stack_adapters
 from homespun.engines.openvino.blocks import BlockPool
 from homespun.engines.openvino.paged import PagedModel
@@ -59,7 +59,7 @@ class AdapterRoster:
     def remove(self, name: str) -> None:
         """Take an adapter away from new requests."""
         if name not in self._current:
-            raise AdapterError(f"adapter {name!r} is not loaded; loaded: {', '.join(self.names) or 'none'}")
+            raise unknown_adapter(name, self.names)
         self._retire(name)
         self._restack()
 
@@ -103,7 +103,7 @@ class AdapterRoster:
 
     def _version(self, name: str) -> int:
         if name not in self._current:
-            raise AdapterError(f"adapter {name!r} is not loaded; loaded: {', '.join(self.names) or 'none'}")
+            raise unknown_adapter(name, self.names)
         return self._current[name]
 
     def _retire(self, name: str) -> None:
