@@ -104,7 +104,8 @@ def render_answer(answer: Answer) -> str:
             lines.append(f"{sentence.text} [{sentence.citation + 1}]")
     if answer.searched != answer.question:
         lines.append(f"\nsearched: {answer.searched}")
-    lines.append("\nSources")
+    if answer.citations:
+        lines.append("\nSources")
     for number, citation in enumerate(answer.citations, 1):
         place = f"{citation.document}" + (f", page {citation.page}" if citation.page else "")
         heading = f" - {citation.heading}" if citation.heading else ""

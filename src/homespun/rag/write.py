@@ -10,6 +10,8 @@ from homespun.rag.result import AnswerFinish
 
 #: Shorter sentences ("Yes.") may well stand twice in a good answer.
 FEWEST_REPEATED_WORDS = 4
+#: Small models go on with the prompt that they read; an answer ends where it would turn into one.
+PROMPT_BEGINNINGS = ("\nPassage ", "\nQuestion:")
 
 #: Numbers that a model puts behind its sentences. Sources come from the check, never from the model.
 #: At most 61 characters inside, so that the beginning of one can be held back.
@@ -141,7 +143,7 @@ def write_answer(
         options: length and sampling; the template's stop texts are added.
         on_text: told each piece of the answer as it becomes certain.
     """
-    stop = (*options.stop, *engine.template.stop_texts)
+    stop = (*options.stop, *engine.template.stop_texts, *PROMPT_BEGINNINGS)
     options = GenerateOptions(**{**options.__dict__, "stop": stop})
     stream = engine.stream(Request(prompt.token_ids, options))
     marks = MarkFilter()
