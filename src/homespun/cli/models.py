@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from homespun.cli.flags import Json
+from homespun.cli.flags import Json, OptionError
 from homespun.cli.render import print_json, shown_progress, size, table
 
 app = typer.Typer(no_args_is_help=True, help="List, show, add and remove models.")
@@ -87,6 +87,8 @@ def add(
     home = Home.open()
     with shown_progress() as progress:
         if path == "starter":
+            if name or in_place:
+                raise OptionError("the starter model has its own name and place; leave --name and --in-place out")
             model = fetch_starter_model(home, progress)
             fetch_starter_embedder(home, progress)
         else:

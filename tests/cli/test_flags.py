@@ -1,0 +1,65 @@
+"""Every field of an options dataclass is a flag of the same name, and what is typed reaches the dataclass."""
+
+import dataclasses
+import typing
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from homespun.cli.flags import flags
+from homespun.cli.main import COMMANDS
+from homespun.engines.engine import EngineOptions, GenerateOptions
+from homespun.rag.answer import AnswerOptions
+from homespun.retrieval.search import SearchOptions
+
+#: A value other than the default for each type, or for fields that take only some values.
+OTHER = {int: 7, float: 0.25, bool: False, "mode": "exact", "style": "write", "stop": ("END", "STOP")}
+
+
+def other_value(field: dataclasses.Field, hint: object) -> object:
+    """What a person could type instead of the default."""
+    if field.name in OTHER:
+        return OTHER[field.name]
+    kinds = [kind for kind in (hint, *typing.get_args(hint)) if kind in OTHER]
+    return OTHER[kinds[0]]
+
+
+@pytest.mark.parametrize("kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions])
+def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
+    received = []
+
+    def command(options) -> None:
+        received.append(options)
+
+    command.__annotations__ = {"options": kind, "return": None}
+    app = typer.Typer()
+    app.command()(flags(command))
+    hints = typing.get_type_hints(kind)
+    wanted = {field.name: other_value(field, hints[field.name]) for field in dataclasses.fields(kind)}
+    typed: list[str] = []
+    for name, value in wanted.items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            typed.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            typed += [part for one in values for part in (flag, str(one))]
+    result = CliRunner().invoke(app, typed)
+    assert result.exit_code == 0, result.output
+    assert received == [kind(**wanted)]
+    assert all(wanted[field.name] != field.default for field in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize("kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions])
+def test_each_field_has_its_help(kind: type) -> None:
+    assert all(field.metadata.get("help") for field in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_of_commands_says_what_they_say_themselves(name: str) -> None:
+    from importlib import import_module
+
+    module, told = COMMANDS[name]
+    command = typer.main.get_command(import_module(module).app)
+    assert (command.help or "").splitlines()[0] == told
