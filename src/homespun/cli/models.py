@@ -61,8 +61,10 @@ def show(
 
     for field in fields(description):
         value = getattr(description, field.name)
-        if field.name == "template":
+        if field.name == "chat_template":
             value = "inside the file" if value else "none"
+        elif field.name == "special_tokens":
+            value = ", ".join(f"{t.name} {t.text} ({t.token_id})" for t in value)
         elif field.name == "formats":
             value = ", ".join(f"{s.ggml_type} {s.share:.0%} of the bytes" for s in value)
         elif isinstance(value, float | int) and not isinstance(value, bool):

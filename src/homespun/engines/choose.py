@@ -48,7 +48,7 @@ def explain_choice(path: Path) -> Choice:
     why_not = {name: check(file, config) for name, check in _CHECKS.items()}
     if why_not["openvino"] is None:
         chosen: EngineName | None = "openvino"
-        reason = "OpenVINO runs this architecture and its formats exactly, and is fastest on this processor"
+        reason = "OpenVINO imports this architecture and its formats exactly"
     elif why_not["llama.cpp"] is None:
         chosen, reason = "llama.cpp", f"OpenVINO does not take it ({why_not['openvino']})"
     elif why_not["torch"] is None:
