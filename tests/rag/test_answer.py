@@ -117,8 +117,8 @@ def test_a_question_longer_than_the_window(library: Library, engine: Engine) -> 
 def test_style_says_why(library: Library, engine: Engine) -> None:
     made = answer(CUT, library, engine)
     assert made.style == "quote"
-    assert "0.23" in made.style_reason
-    assert "0.16" in made.style_reason
+    assert "0.30" in made.style_reason
+    assert "0.14" in made.style_reason
     assert answer(CUT, library, engine, QUOTE).style_reason == "asked for"
 
 

@@ -90,7 +90,9 @@ def add(
     with shown_progress() as progress:
         if path == "starter":
             if name or in_place:
-                raise OptionError("the starter model has its own name and place; leave --name and --in-place out")
+                raise OptionError(
+                    "the starter model has its own name and place; leave --name and --in-place out"
+                )
             model = fetch_starter_model(home, progress)
             fetch_starter_embedder(home, progress)
         else:

@@ -32,6 +32,7 @@ from homespun.engines.errors import EngineError
 from homespun.engines.llama_cpp_adapter import write_adapter_gguf
 from homespun.engines.llama_cpp_process import ServerSettings
 from homespun.engines.llama_cpp_server import Drawn, LlamaCppServer, Version
+from homespun.engines.loaded import LoadedModel
 from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import check_options, log_softmax
@@ -49,7 +50,7 @@ MAX_SLOTS = 16
 _Result = TypeVar("_Result")
 
 
-class LlamaCppEngine:
+class LlamaCppEngine(LoadedModel):
     """See `homespun.engines.engine.Engine`; `close` it, or use it in a `with` block.
 
     Scores cost one small request a token, whole distributions one large request a position (0.1 to 1 s with
@@ -97,27 +98,6 @@ class LlamaCppEngine:
         self._n_versions = 0
         self._server = LlamaCppServer(self._settings)
         self._facts = self._read_facts(path, options)
-
-    def __enter__(self) -> "LlamaCppEngine":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    @property
-    def facts(self) -> EngineFacts:
-        """What runs, and how."""
-        return self._facts
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The file's own tokenizer."""
-        return self._tokenizer
-
-    @property
-    def template(self) -> ChatTemplate:
-        """The file's own chat template."""
-        return self._template
 
     @property
     def adapters(self) -> tuple[str, ...]:

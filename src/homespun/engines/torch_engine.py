@@ -30,6 +30,7 @@ from homespun.engines.engine import (
     ScoreRequest,
 )
 from homespun.engines.errors import EngineError
+from homespun.engines.loaded import LoadedModel
 from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import check_options
@@ -65,7 +66,7 @@ class _State:
     version: _Version | None = field(default=None)
 
 
-class TorchEngine:
+class TorchEngine(LoadedModel):
     """See `homespun.engines.engine.Engine`; `close` it, or use it in a `with` block."""
 
     def __init__(
@@ -123,27 +124,6 @@ class TorchEngine:
             loss_nats=0.0,
             notes=notes,
         )
-
-    def __enter__(self) -> "TorchEngine":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    @property
-    def facts(self) -> EngineFacts:
-        """What runs, and how."""
-        return self._facts
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The file's own tokenizer."""
-        return self._tokenizer
-
-    @property
-    def template(self) -> ChatTemplate:
-        """The file's own chat template."""
-        return self._template
 
     @property
     def adapters(self) -> tuple[str, ...]:

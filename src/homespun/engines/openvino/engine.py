@@ -18,6 +18,7 @@ from homespun.engines.engine import (
     Step,
 )
 from homespun.engines.errors import EngineError
+from homespun.engines.loaded import LoadedModel
 from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool
 from homespun.engines.openvino.loop import StepLoop
@@ -40,7 +41,7 @@ DEFAULT_CACHE_TOKENS = 32768
 CACHE_SHARE = 0.25  # of the memory that is free when the model is loaded
 
 
-class OpenVINOEngine:
+class OpenVINOEngine(LoadedModel):
     """See `homespun.engines.engine.Engine`; `close` it, or use it in a `with` block."""
 
     def __init__(
@@ -95,27 +96,6 @@ class OpenVINOEngine:
             processor=processor_name(),
             loss_nats=loss,
         )
-
-    def __enter__(self) -> "OpenVINOEngine":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    @property
-    def facts(self) -> EngineFacts:
-        """What runs, and how."""
-        return self._facts
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The file's own tokenizer."""
-        return self._tokenizer
-
-    @property
-    def template(self) -> ChatTemplate:
-        """The file's own chat template."""
-        return self._template
 
     @property
     def adapters(self) -> tuple[str, ...]:
