@@ -82,7 +82,7 @@ class LlamaWorker:
         params.n_parallel = CLIENTS
         params.cpuparams.n_threads = usable_threads()
         params.cpuparams_batch.n_threads = usable_threads()
-        params.port = 0 if False else _free_port()
+        params.port = _free_port()
         params.ui = False
         params.cache_ram_mib = 0
         params.verbosity = 0
