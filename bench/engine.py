@@ -31,15 +31,13 @@ CACHE = Path.home() / ".cache" / "homespun-bench"
 KL_POSITIONS = 1000
 
 
-def reference_rows(model: Path, token_ids: list[int], device: str = "cpu") -> np.ndarray:
+def reference_rows(model: Path, token_ids: list[int]) -> np.ndarray:
     """Log-probabilities of transformers in float32 on its own unpacking of the file: (n, n_vocab)."""
     import torch
     from transformers import AutoModelForCausalLM, logging
 
     logging.set_verbosity_error()
-    reference = AutoModelForCausalLM.from_pretrained(
-        model.parent, gguf_file=model.name, dtype=torch.float32
-    ).to(device)
+    reference = AutoModelForCausalLM.from_pretrained(model.parent, gguf_file=model.name, dtype=torch.float32)
     with torch.no_grad():
         logits = reference(torch.tensor([token_ids])).logits[0].double()
     return logits.log_softmax(-1).float().numpy()

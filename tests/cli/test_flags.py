@@ -12,20 +12,30 @@ from homespun.cli.main import COMMANDS
 from homespun.engines.engine import EngineOptions, GenerateOptions
 from homespun.rag.answer import AnswerOptions
 from homespun.retrieval.search import SearchOptions
+from homespun.retrieval.sync import IngestOptions
 
 #: A value other than the default for each type, or for fields that take only some values.
-OTHER = {int: 7, float: 0.25, bool: False, "mode": "exact", "style": "write", "stop": ("END", "STOP")}
+OTHER = {int: 7, float: 0.25, "mode": "exact", "style": "write", "stop": ("END", "STOP")}
+
+
+def flagged(kind: type) -> list[dataclasses.Field]:
+    """The fields that are flags."""
+    return [field for field in dataclasses.fields(kind) if field.metadata.get("flag", True)]
 
 
 def other_value(field: dataclasses.Field, hint: object) -> object:
     """What a person could type instead of the default."""
     if field.name in OTHER:
         return OTHER[field.name]
+    if hint is bool:
+        return not field.default
     kinds = [kind for kind in (hint, *typing.get_args(hint)) if kind in OTHER]
     return OTHER[kinds[0]]
 
 
-@pytest.mark.parametrize("kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions])
+@pytest.mark.parametrize(
+    "kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions, IngestOptions]
+)
 def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
     received = []
 
@@ -36,7 +46,7 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
     app = typer.Typer()
     app.command()(flags(command))
     hints = typing.get_type_hints(kind)
-    wanted = {field.name: other_value(field, hints[field.name]) for field in dataclasses.fields(kind)}
+    wanted = {field.name: other_value(field, hints[field.name]) for field in flagged(kind)}
     typed: list[str] = []
     for name, value in wanted.items():
         flag = "--" + name.replace("_", "-")
@@ -48,12 +58,14 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
     result = CliRunner().invoke(app, typed)
     assert result.exit_code == 0, result.output
     assert received == [kind(**wanted)]
-    assert all(wanted[field.name] != field.default for field in dataclasses.fields(kind))
+    assert all(wanted[field.name] != field.default for field in flagged(kind))
 
 
-@pytest.mark.parametrize("kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions])
+@pytest.mark.parametrize(
+    "kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions, IngestOptions]
+)
 def test_each_field_has_its_help(kind: type) -> None:
-    assert all(field.metadata.get("help") for field in dataclasses.fields(kind))
+    assert all(field.metadata.get("help") for field in flagged(kind))
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

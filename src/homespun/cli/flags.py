@@ -35,7 +35,7 @@ def flags(command: Callable[..., None]) -> Callable[..., None]:
 
     def run(**values: Any) -> None:
         for name, kind in groups.items():
-            given = {field.name: values.pop(field.name) for field in dataclasses.fields(kind) if field.init}
+            given = {field.name: values.pop(field.name) for field in _flagged(kind)}
             values[name] = kind(**{key: _as_declared(value) for key, value in given.items()})
         command(**values)
 
@@ -45,9 +45,14 @@ def flags(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _flagged(kind: type) -> list[dataclasses.Field[Any]]:
+    """Fields that a person may set; one with metadata `flag: False` is for programs (it has no flag type)."""
+    return [field for field in dataclasses.fields(kind) if field.metadata.get("flag", True)]
+
+
 def _fields(kind: type) -> list[tuple[dataclasses.Field[Any], Any]]:
     hints = typing.get_type_hints(kind)
-    return [(field, hints[field.name]) for field in dataclasses.fields(kind) if field.init]
+    return [(field, hints[field.name]) for field in _flagged(kind)]
 
 
 def _flag(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:

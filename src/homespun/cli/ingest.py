@@ -5,27 +5,25 @@ from typing import Annotated
 
 import typer
 
-from homespun.cli.flags import Json, LibraryName
+from homespun.cli.flags import Json, LibraryName, flags
 from homespun.cli.render import print_json, shown_progress
+from homespun.retrieval.sync import IngestOptions
 
 app = typer.Typer()
 
 
 @app.command()
+@flags
 def ingest(
+    options: IngestOptions,
     paths: Annotated[list[Path], typer.Argument(help="files and folders")],
     library: LibraryName = "default",
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="follow links out of the folders")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read documents into a library."""
     from homespun.models.home import Home
     from homespun.retrieval.intake import ingest_paths
-    from homespun.retrieval.sync import IngestOptions
 
-    options = IngestOptions(follow_links=follow_links)
     with shown_progress() as progress:
         report = ingest_paths(Home.open(), library, paths, options, progress=progress)
     if as_json:

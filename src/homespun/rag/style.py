@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +53,27 @@ def choose_style(engine: Engine, record_path: Path | None = None) -> tuple[Style
     path = Path(engine.facts.model_path)
     measured = read_measurements(record_path).get(file_digest(path)) if record_path else None
     where = "here"
-    file = read_gguf(path)
-    n_millions = round(file.n_parameters / 1e6)
+    name, n_parameters = _name_and_parameters(path)
+    n_millions = round(n_parameters / 1e6)
     if measured is None:
-        measured, where = _built_in(str(file.metadata.get("general.name", path.stem)), n_millions), "before"
+        measured, where = _built_in(name, n_millions), "before"
     if measured is not None:
         return measured.better, (
             f"{measured.better} measured better for this model {where}: token F1 {measured.quote_f1:.2f} for quote "
             f"and {measured.write_f1:.2f} for write on {measured.n_questions} questions of {measured.data}"
         )
-    if file.n_parameters < MIN_WRITER_PARAMETERS:
+    if n_parameters < MIN_WRITER_PARAMETERS:
         return "quote", f"not measured for this model; with {n_millions} million parameters, quoting is safer"
     return (
         "write",
         f"not measured for this model; with {n_millions} million parameters, it can write from passages",
     )
+
+
+@lru_cache(maxsize=8)  # a chat asks for every question; the file of a loaded model stays
+def _name_and_parameters(path: Path) -> tuple[str, int]:
+    file = read_gguf(path)
+    return str(file.metadata.get("general.name", path.stem)), file.n_parameters
 
 
 def record_measurement(record_path: Path, digest: str, measurement: StyleMeasurement) -> None:

@@ -37,7 +37,7 @@ class IngestOptions:
     """How files are brought into a library."""
 
     split: SplitOptions | None = field(
-        default=None, metadata={"help": "how long passages are; none: as the library was made"}
+        default=None, metadata={"help": "how long passages are; none: as the library was made", "flag": False}
     )
     follow_links: bool = field(default=False, metadata={"help": "follow links out of the given folders"})
     wait_s: float = field(

@@ -13,6 +13,11 @@ from dataclasses import dataclass, field
 BLOCK_TOKENS = 32  # fixed by OpenVINO's CPU kernel
 
 
+def blocks_for(n_tokens: int) -> int:
+    """Blocks that hold so many tokens."""
+    return -(-n_tokens // BLOCK_TOKENS)
+
+
 @dataclass
 class BlockPool:
     """Reference counts, the free list and the known prefixes. One thread uses it."""

@@ -20,7 +20,7 @@ from homespun.engines.engine import (
 from homespun.engines.errors import EngineError
 from homespun.engines.loaded import LoadedModel
 from homespun.engines.openvino.adapters import read_adapter
-from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool
+from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool, blocks_for
 from homespun.engines.openvino.loop import StepLoop
 from homespun.engines.openvino.measure import choose_fast
 from homespun.engines.openvino.paged import PagedModel
@@ -207,7 +207,7 @@ def _n_cache_blocks(options: EngineOptions, config: ModelConfig, window: int, ca
                 f"and {free_bytes:,} are free",
                 remedy=f"Ask for {free_bytes // 2 // per_token} at most, or 0: chosen.",
             )
-        return -(-options.cache_tokens // BLOCK_TOKENS)
+        return blocks_for(options.cache_tokens)
     affordable = int(free_bytes * CACHE_SHARE / per_token)
     n_tokens = min(max(DEFAULT_CACHE_TOKENS, window), affordable)
     if n_tokens < BLOCK_TOKENS:

@@ -9,10 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
 from homespun.engines.errors import EngineError, WindowError
-from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool
+from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool, blocks_for
 from homespun.engines.openvino.paged import PagedModel, Part
 from homespun.engines.openvino.roster import AdapterRoster
 from homespun.engines.sequence import RunningSequence
@@ -45,7 +43,7 @@ class StepLoop:
             WindowError: it could never fit the cache.
             EngineError: the engine is closed.
         """
-        needed = -(-sequence.n_total // BLOCK_TOKENS)
+        needed = blocks_for(sequence.n_total)
         if needed > self._pool.n_blocks:
             raise WindowError(
                 f"prompt and answer need {sequence.n_total} tokens of key-value cache; "
@@ -142,7 +140,7 @@ class StepLoop:
                 continue
             # The first token asked for must be computed, and so the block that it stands in.
             known, node = self._pool.find_prefix(root, sequence.token_ids, sequence.first_asked)
-            promised = -(-sequence.n_total // BLOCK_TOKENS) - len(known)
+            promised = blocks_for(sequence.n_total) - len(known)
             if promised + self._pool.n_idle(known) > self._pool.n_available:
                 return
             sequence.root, sequence.node = root, node
@@ -226,8 +224,3 @@ class StepLoop:
         for number in range(before, sequence.n_computed // BLOCK_TOKENS):
             tokens = tuple(sequence.token_ids[number * BLOCK_TOKENS : (number + 1) * BLOCK_TOKENS])
             sequence.node = self._pool.remember(sequence.node, tokens, sequence.blocks[number])
-
-
-def blocks_for(n_tokens: int) -> int:
-    """Blocks that hold so many tokens."""
-    return int(np.ceil(n_tokens / BLOCK_TOKENS))

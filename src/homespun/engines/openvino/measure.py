@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from homespun.engines.openvino.loop import blocks_for
+from homespun.engines.openvino.blocks import blocks_for
 from homespun.engines.openvino.paged import PagedModel, Part
 from homespun.engines.openvino.settings import PRECISIONS, Precision, fast_candidates
 from homespun.engines.processor import processor_name, usable_threads

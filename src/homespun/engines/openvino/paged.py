@@ -10,7 +10,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from homespun.engines.openvino.bank import BankInputs
-from homespun.engines.openvino.blocks import BLOCK_TOKENS
+from homespun.engines.openvino.blocks import blocks_for
 from homespun.engines.openvino.graph_file import load_or_build
 from homespun.engines.openvino.settings import Precision, core, effective_precision, properties
 from homespun.models.config import ModelConfig
@@ -124,7 +124,7 @@ def _step_inputs(parts: Sequence[Part]) -> dict[str, npt.NDArray[Any]]:
     """The flat arrays of the paged graph."""
     lengths = np.array([len(part.token_ids) for part in parts])
     begins = np.concatenate([[0], np.cumsum(lengths)])
-    used = [part.blocks[: -(-(part.n_past + len(part.token_ids)) // BLOCK_TOKENS)] for part in parts]
+    used = [part.blocks[: blocks_for(part.n_past + len(part.token_ids))] for part in parts]
     positions = [np.arange(part.n_past, part.n_past + len(part.token_ids)) for part in parts]
     asked = [np.asarray(part.asked, np.int64) + begin for part, begin in zip(parts, begins[:-1], strict=True)]
     return {
