@@ -15,7 +15,7 @@ from homespun.retrieval.search import SearchOptions
 from homespun.retrieval.sync import IngestOptions
 
 #: A value other than the default for each type, or for fields that take only some values.
-OTHER = {int: 7, float: 0.25, "mode": "exact", "style": "write", "stop": ("END", "STOP")}
+OTHER = {int: 7, float: 0.25, "style": "write", "stop": ("END", "STOP")}
 
 
 def flagged(kind: type) -> list[dataclasses.Field]:
@@ -29,6 +29,10 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
         return OTHER[field.name]
     if hint is bool:
         return not field.default
+    if typing.get_origin(hint) is typing.Literal:
+        return next(choice for choice in typing.get_args(hint) if choice != field.default)
+    if hint is str:
+        return "something"
     kinds = [kind for kind in (hint, *typing.get_args(hint)) if kind in OTHER]
     return OTHER[kinds[0]]
 

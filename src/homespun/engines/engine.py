@@ -23,6 +23,14 @@ Finish = Literal["stop", "length", "cancelled"]
 #: exact: float32 everywhere, equal to the reference; fast: what this processor does best, loss measured.
 Mode = Literal["fast", "exact"]
 
+#: How the torch engine keeps weights; int8 and nf4 through bitsandbytes.
+WeightPrecision = Literal["auto", "f32", "bf16", "int8", "nf4"]
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+#: Whether tokens are guessed ahead and verified in one step: never changes what is drawn.
+Guessing = Literal["auto", "on", "off"]
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -32,6 +40,17 @@ class EngineOptions:
     threads: int = field(default=0, metadata={"help": "processor threads; 0: all that this process may use"})
     window: int = field(default=0, metadata={"help": "context window in tokens; 0: the model's own"})
     cache_tokens: int = field(default=0, metadata={"help": "tokens kept in the key-value cache; 0: chosen"})
+    device: Device = field(default="auto", metadata={"help": "auto, cpu, cuda or mps (torch, llama.cpp)"})
+    precision: WeightPrecision = field(
+        default="auto", metadata={"help": "weights in torch: auto, f32, bf16, int8 or nf4"}
+    )
+    guess: Guessing = field(
+        default="auto",
+        metadata={"help": "guess tokens ahead from the text so far: auto (when it measures faster), on, off"},
+    )
+    draft: str = field(
+        default="", metadata={"help": "a small GGUF with the same tokenizer that guesses ahead"}
+    )
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,11 @@ class GenerateOptions:
     seed: int | None = field(default=None, metadata={"help": "seed of the draw; none: a fresh one, recorded"})
     stop: tuple[str, ...] = field(default=(), metadata={"help": "end when the text contains this"})
     n_best: int = field(default=0, metadata={"help": "alternatives reported at each step"})
+    json_schema: str = field(
+        default="", metadata={"help": "JSON schema (text, or @FILE) that the answer must satisfy"}
+    )
+    regex: str = field(default="", metadata={"help": "regular expression that the whole answer must match"})
+    grammar: str = field(default="", metadata={"help": "Lark grammar (text, or @FILE) of the answer"})
 
 
 @dataclass(frozen=True)
@@ -86,6 +110,8 @@ class Generation:
         n_cached_tokens: prompt tokens whose keys and values were already there.
         seed: the seed that was used; the same seed, prompt and options give the same text.
         read_s, write_s: seconds until the first token, and from there to the end.
+        n_guessed, n_accepted: tokens guessed ahead, and those of them that were drawn indeed.
+        cost_usd: what a remote server charges for it, where its prices are known.
     """
 
     token_ids: tuple[int, ...]
@@ -97,6 +123,9 @@ class Generation:
     seed: int
     read_s: float
     write_s: float
+    n_guessed: int = 0
+    n_accepted: int = 0
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +147,8 @@ class EngineFacts:
         precision: of the products (`f32`, `bf16`, `f32, int8 activations`), as read back.
         cache_precision: of keys and values.
         loss_nats: mean KL to the float32 reference where it was measured, else None.
+        checked_nats: mean KL to independent reference numbers on a probe, measured before the engine first
+            served this model; None where no reference knows the architecture.
     """
 
     engine: str
@@ -131,6 +162,7 @@ class EngineFacts:
     cache_precision: str
     processor: str
     loss_nats: float | None = None
+    checked_nats: float | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -13,3 +13,15 @@ class WindowError(EngineError):
 
 class AdapterError(EngineError):
     """An adapter that is not loaded, does not match the model, or holds what cannot be applied."""
+
+
+class ConstraintError(EngineError):
+    """A schema, regular expression or grammar that cannot be enforced; nothing is written without it."""
+
+
+class CheckError(EngineError):
+    """An engine whose numbers on the probe are further from the reference than its bound."""
+
+
+class RemoteError(EngineError):
+    """A remote server that cannot be reached, refuses the request, or does not offer what was asked for."""

@@ -10,6 +10,7 @@ from threading import Event
 import numpy as np
 import numpy.typing as npt
 
+from homespun.engines.constraint import begin_constraint
 from homespun.engines.engine import Candidate, Finish, Generation, Request, Step
 from homespun.engines.errors import EngineError
 from homespun.engines.sampling import best_candidates, choose_token, log_softmax
@@ -90,6 +91,7 @@ class Writing(RunningSequence):
         self._on_step = on_step
         self._decoder = tokenizer.stream_decoder()
         self._stops = StopMatcher(request.options.stop)
+        self._constraint = begin_constraint(request.options, tokenizer)
         self.seed = secrets.randbits(53) if request.options.seed is None else request.options.seed
         self._random = np.random.default_rng(self.seed)
         self._steps: list[Step] = []
@@ -105,7 +107,8 @@ class Writing(RunningSequence):
         row = logits[-1]
         log_probabilities = log_softmax(row)
         _check_finite(log_probabilities)
-        token = choose_token(row, self._options, self.token_ids, self._random)
+        allowed = row if self._constraint is None else np.where(self._constraint.mask(), row, -np.inf)
+        token = choose_token(allowed, self._options, self.token_ids, self._random)
         best = best_candidates(log_probabilities, self._options.n_best)
         self.add(token, float(log_probabilities[token]), best)
 
@@ -119,7 +122,12 @@ class Writing(RunningSequence):
         else:
             self.token_ids.append(token)
             text = self._stops.push(self._decoder.push(token))
+            if self._constraint is not None:
+                self._constraint.advance(token)
             if self._stops.is_stopped:
+                self._end("stop")
+            elif self._constraint is not None and self._constraint.is_complete:
+                text += self._stops.push(self._decoder.flush()) + self._stops.flush()
                 self._end("stop")
             elif len(self.token_ids) - self._n_prompt >= self._limit:
                 text += self._stops.push(self._decoder.flush()) + self._stops.flush()

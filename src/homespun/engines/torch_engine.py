@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from homespun.engines.checks import (
     unknown_adapter,
 )
 from homespun.engines.engine import (
+    Device,
     EngineFacts,
     EngineOptions,
     FloatArray,
@@ -42,8 +43,6 @@ from homespun.models.gguf import read_gguf
 from homespun.models.template import ChatTemplate
 from homespun.models.tokenizer import Tokenizer
 from homespun.progress import Progress, no_progress
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 READ_TOKENS = 512  # most tokens computed at once
 ASKED_TOKENS = 256  # ... and most positions whose logits are kept at once
@@ -74,7 +73,6 @@ class TorchEngine(LoadedModel):
         path: Path,
         options: EngineOptions = EngineOptions(),
         *,
-        device: Device = "auto",
         cache_path: Path | None = None,
         progress: Progress = no_progress,
     ) -> None:
@@ -82,8 +80,7 @@ class TorchEngine(LoadedModel):
 
         Args:
             path: the file.
-            options: threads and window; the key-value cache grows as needed.
-            device: where to compute; auto takes a GPU if there is one.
+            options: threads, window and device (auto takes a GPU if there is one); the key-value cache grows as needed.
             cache_path: not used: nothing is kept on disk.
 
         Raises:
@@ -98,7 +95,7 @@ class TorchEngine(LoadedModel):
         self._window = checked_window(options.window, config)
         self._tokenizer = Tokenizer.from_gguf(file)
         self._template = ChatTemplate.from_gguf(file, self._tokenizer)
-        self._device = _chosen_device(torch, device)
+        self._device = _chosen_device(torch, options.device)
         n_threads = options.threads or usable_threads()
         torch.set_num_threads(n_threads)
         self._file = file
