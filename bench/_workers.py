@@ -1,6 +1,7 @@
 """One engine in a process of its own, asked over standard input for one measurement at a time.
 
-`python bench/_workers.py ENGINE MODEL` where ENGINE is openvino, openvino-exact, xllamacpp or transformers.
+`python bench/_workers.py ENGINE MODEL` where ENGINE is one of WORKERS: Homespun's engines,
+and beside them the bare xllamacpp server and transformers.
 Each line of input names a task; each line of output is one JSON object. Several workers stay loaded and
 are asked in turn, so that a machine whose speed drifts drifts for all of them.
 """
@@ -14,23 +15,25 @@ from pathlib import Path
 
 from _texts import chat_prompts, long_prompt
 
+from homespun.engines.choose import EngineChoice, open_engine
+from homespun.engines.engine import EngineOptions, Mode
 from homespun.engines.processor import usable_threads
 
 READ_TOKENS = 1100
 WRITE_TOKENS = 64
 CLIENTS = 16
 CLIENT_TOKENS = 48
+WINDOW = 2048
 
 
-class OpenVINOWorker:
-    """Homespun's own engine."""
+class HomespunWorker:
+    """One of Homespun's engines, as a user gets it."""
 
-    def __init__(self, model: Path, mode: str) -> None:
-        from homespun.engines.engine import EngineOptions
-        from homespun.engines.openvino.engine import OpenVINOEngine
-
+    def __init__(self, model: Path, engine: EngineChoice, mode: Mode) -> None:
         cache = Path.home() / ".cache" / "homespun-bench"
-        self.engine = OpenVINOEngine(model, EngineOptions(mode=mode), cache_path=cache)
+        # 16 clients with the window that the bare server gets, too.
+        options = EngineOptions(mode=mode, window=WINDOW, cache_tokens=WINDOW * CLIENTS)
+        self.engine = open_engine(model, options, engine=engine, cache_path=cache)
         self._round = 0
 
     def _request(self, ids: list[int], n_new: int) -> object:
@@ -78,7 +81,7 @@ class LlamaWorker:
 
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
-        params.n_ctx = 2048 * CLIENTS
+        params.n_ctx = WINDOW * CLIENTS
         params.n_parallel = CLIENTS
         params.cpuparams.n_threads = usable_threads()
         params.cpuparams_batch.n_threads = usable_threads()
@@ -200,15 +203,28 @@ def _free_port() -> int:
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident size of this process so far."""
-    import resource
+    """Largest resident sizes of this process and its children (llama.cpp's server is one) so far, added."""
+    return sum(_peak_of(pid) for pid in ("self", *_children()))
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def _children() -> list[str]:
+    """Process numbers of this process's children (Linux)."""
+    found = Path("/proc/self/task").glob("*/children")
+    return [pid for listing in found for pid in listing.read_text().split()]
+
+
+def _peak_of(pid: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 WORKERS: dict[str, Callable[[Path], object]] = {
-    "openvino": lambda model: OpenVINOWorker(model, "fast"),
-    "openvino-exact": lambda model: OpenVINOWorker(model, "exact"),
+    "openvino": lambda model: HomespunWorker(model, "openvino", "fast"),
+    "openvino-exact": lambda model: HomespunWorker(model, "openvino", "exact"),
+    "llama.cpp": lambda model: HomespunWorker(model, "llama.cpp", "fast"),
+    "torch": lambda model: HomespunWorker(model, "torch", "exact"),
     "xllamacpp": LlamaWorker,
     "transformers": TransformersWorker,
 }

@@ -1,4 +1,5 @@
-"""The engine against xllamacpp and transformers in one interleaved run, and its loss against float32.
+"""All engines side by side, with the bare xllamacpp server and transformers, in one interleaved run;
+and the loss of OpenVINO's two modes against float32.
 
     python bench/engine.py [MODEL.gguf] [--rounds N] [--json]
 
@@ -26,7 +27,7 @@ from homespun.models.home import Home
 from homespun.models.starter import fetch_starter_model
 
 TASKS = ("read", "write", "clients")
-ENGINES = ("openvino", "openvino-exact", "xllamacpp", "transformers")
+ENGINES = ("openvino", "openvino-exact", "llama.cpp", "torch", "xllamacpp", "transformers")
 CACHE = Path.home() / ".cache" / "homespun-bench"
 KL_POSITIONS = 1000
 
