@@ -102,7 +102,8 @@ def _open(
     if name == "openvino":
         from homespun.engines.openvino.engine import OpenVINOEngine
 
-        return OpenVINOEngine(path, options, cache_path=cache_path, progress=progress)
+        imported_path = None if cache_path is None else cache_path / "openvino"
+        return OpenVINOEngine(path, options, cache_path=imported_path, progress=progress)
     if name == "llama.cpp":
         from homespun.engines.llama_cpp import LlamaCppEngine
 

@@ -55,6 +55,6 @@ def load_engine(
         path,
         options,
         engine=cast(EngineChoice, engine),
-        cache_path=home.cache_path / "openvino",
+        cache_path=home.cache_path,
         progress=progress,
     )
