@@ -1,12 +1,12 @@
 """What every engine refuses before it runs anything: the same sentences, whichever engine it is."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from homespun.engines.engine import EngineOptions, ScoreRequest
 from homespun.engines.errors import AdapterError, EngineError, WindowError
-from homespun.models.config import ModelConfig
 
 
 def check_sizes(options: EngineOptions) -> None:
@@ -20,7 +20,14 @@ def check_sizes(options: EngineOptions) -> None:
             raise EngineError(f"{name} is {getattr(options, name)}; it must be 0 (chosen) or more")
 
 
-def checked_window(window: int, config: ModelConfig) -> int:
+class HasContextLength(Protocol):
+    """A description of a model that says how long its window is."""
+
+    @property
+    def context_length(self) -> int: ...
+
+
+def checked_window(window: int, config: HasContextLength) -> int:
     """The window in force: what was asked for, or the model's own where that is 0.
 
     Raises:

@@ -1,12 +1,18 @@
-"""The reference engine: transformers in float32 on the exactly unpacked weights, adapters through PEFT.
+"""The reference engine: transformers on a GGUF's exactly unpacked weights or on a folder, adapters by PEFT.
 
-It is what the other engines are measured against, and the way onto a GPU. Requests are computed one
-after the other, so an answer never depends on what else runs.
+In float32 it is what the other engines are measured against; it is also the way onto a GPU. Requests are
+computed one after the other, so an answer never depends on what else runs.
+
+A model that is an encoder with a decoder (T5) is used through the same interface: the prompt of a request
+goes to the encoder (with the end token after it, as the model was trained), and the answer is decoded.
+`score` gives the encoder all tokens but the last n_scored, and scores those as the answer; `distributions`
+gives it all but the last `last` - 1, and returns the rows after the start and after each of those.
 """
 
+import inspect
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +38,14 @@ from homespun.engines.engine import (
 )
 from homespun.engines.errors import EngineError
 from homespun.engines.loaded import LoadedModel
-from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import check_options
 from homespun.engines.sequence import Reading, RunningSequence
 from homespun.engines.stepping import SteppedStream
-from homespun.engines.torch_model import INSTALL, build_model, import_torch
-from homespun.models.config import ModelConfig
-from homespun.models.gguf import read_gguf
-from homespun.models.template import ChatTemplate
-from homespun.models.tokenizer import Tokenizer
+from homespun.engines.torch_folder import load_folder
+from homespun.engines.torch_gguf import load_gguf
+from homespun.engines.torch_model import INSTALL, import_torch
+from homespun.engines.torch_precision import NAMES, chosen_precision
 from homespun.progress import Progress, no_progress
 
 READ_TOKENS = 512  # most tokens computed at once
@@ -62,7 +66,8 @@ class _State:
     """What a running sequence keeps: its keys and values, and the adapter version it began with."""
 
     cache: Any
-    version: _Version | None = field(default=None)
+    version: _Version | None
+    encoded: Any = None  # the encoder's output, where the model has an encoder
 
 
 class TorchEngine(LoadedModel):
@@ -76,49 +81,53 @@ class TorchEngine(LoadedModel):
         cache_path: Path | None = None,
         progress: Progress = no_progress,
     ) -> None:
-        """Load a GGUF file. It always computes in float32, whatever mode is asked for.
+        """Load a GGUF file or a Hugging Face folder.
 
         Args:
-            path: the file.
-            options: threads, window and device (auto takes a GPU if there is one); the key-value cache grows as needed.
+            path: the file or folder.
+            options: threads, window, device (auto takes a GPU if there is one) and precision (auto is
+                float32 on a processor); the key-value cache grows as needed.
             cache_path: not used: nothing is kept on disk.
 
         Raises:
-            ModelFileError: a broken file.
+            ModelFileError, TokenizerError: broken files, or a tokenizer that is not the model's.
             EngineError: torch is not installed, or a structure or option that this engine does not take.
         """
         torch = import_torch()
         progress("loading the model into torch", 0, None)
-        file = read_gguf(path)
-        config = ModelConfig.from_gguf(file)
         check_sizes(options)
-        self._window = checked_window(options.window, config)
-        self._tokenizer = Tokenizer.from_gguf(file)
-        self._template = ChatTemplate.from_gguf(file, self._tokenizer)
         self._device = _chosen_device(torch, options.device)
+        precision = chosen_precision(options, self._device)
         n_threads = options.threads or usable_threads()
         torch.set_num_threads(n_threads)
-        self._file = file
-        self._n_layers = config.n_layers
-        self._model: Any = build_model(file, config, self._device)
+        load = load_folder if path.is_dir() else load_gguf
+        parts = load(path, precision, self._device)
+        self._window = checked_window(options.window, parts)
+        self._tokenizer = parts.tokenizer
+        self._template = parts.template
+        self._check_adapter = parts.check_adapter
+        self._start_id = parts.decoder_start_id
+        self._model: Any = parts.model
+        self._takes = frozenset(inspect.signature(parts.model.forward).parameters)
         self._has_peft = False
         self._versions: dict[str, _Version] = {}
         self._n_versions = 0
         self._states: dict[int, _State] = {}
         self._lock = threading.RLock()
-        notes = () if options.mode == "exact" else ("this engine knows only exact mode",)
+        is_exact = precision == "f32"
+        notes = ("float32 is exact mode",) if is_exact and options.mode != "exact" else ()
         self._facts = EngineFacts(
             engine="torch",
             version=torch.__version__,
             model_path=str(path),
-            architecture=config.architecture,
-            mode="exact",
+            architecture=parts.architecture,
+            mode="exact" if is_exact else "fast",
             window=self._window,
             threads=n_threads,
-            precision="f32",
-            cache_precision="f32",
+            precision=NAMES[precision],
+            cache_precision="f32" if is_exact else "bf16",
             processor=processor_name() if self._device == "cpu" else _gpu_name(torch, self._device),
-            loss_nats=0.0,
+            loss_nats=0.0 if is_exact else None,
             notes=notes,
         )
 
@@ -158,7 +167,7 @@ class TorchEngine(LoadedModel):
 
     def load_adapter(self, name: str, path: Path) -> None:
         """Make a PEFT LoRA folder available. See `Engine.load_adapter`."""
-        read_adapter(path, self._file, self._n_layers)  # PEFT itself leaves out what does not fit
+        self._check_adapter(path)
         try:
             from peft import PeftModel
         except ImportError:
@@ -201,20 +210,27 @@ class TorchEngine(LoadedModel):
         with self._lock:
             self._check_open()
             state = self._states.get(id(sequence)) or self._enter(sequence)
-            n_new = min(sequence.n_waiting, READ_TOKENS)
-            if len(sequence.asked(n_new)) > ASKED_TOKENS:
-                n_new = max(sequence.first_asked - sequence.n_computed, 0) + ASKED_TOKENS
-            new = sequence.token_ids[sequence.n_computed : sequence.n_computed + n_new]
-            logits = self._forward(new, sequence.n_computed, sequence.asked(n_new), state)
+            self._select(state.version)
+            if self._start_id is not None and state.encoded is None:
+                n_new = sequence.first_asked + 1
+                state.encoded = self._encode(sequence.token_ids[:n_new])
+                logits = self._forward([self._start_id], 0, range(1), state)
+            else:
+                n_new = _n_next(sequence)
+                new = sequence.token_ids[sequence.n_computed : sequence.n_computed + n_new]
+                logits = self._forward(new, sequence.n_computed, sequence.asked(n_new), state)
             sequence.n_computed += n_new
         sequence.take(logits)
 
     def _enter(self, sequence: RunningSequence) -> _State:
-        from transformers import DynamicCache
+        from transformers import DynamicCache, EncoderDecoderCache
 
-        state = _State(DynamicCache(), self._current(sequence.adapter))
-        if state.version is not None:
-            state.version.n_running += 1
+        version = self._current(sequence.adapter)
+        is_decoder = self._start_id is None
+        cache: Any = DynamicCache() if is_decoder else EncoderDecoderCache(DynamicCache(), DynamicCache())
+        state = _State(cache, version)
+        if version is not None:
+            version.n_running += 1
         self._states[id(sequence)] = state
         return state
 
@@ -225,23 +241,37 @@ class TorchEngine(LoadedModel):
                 state.version.n_running -= 1
                 self._drop_unused(state.version)
 
+    def _encode(self, token_ids: Sequence[int]) -> Any:
+        """The encoder's output for a prompt, which ends with the end token as in training."""
+        import torch
+
+        eos = self._tokenizer.eos_id
+        ids = list(token_ids) if eos is None or token_ids[-1] == eos else [*token_ids, eos]
+        with torch.inference_mode():
+            return self._model.get_encoder()(torch.tensor([ids], device=self._device))
+
     def _forward(self, token_ids: Sequence[int], n_past: int, asked: range, state: _State) -> FloatArray:
         """Logits (asked, n_vocab) of new tokens after n_past ones in the state's cache."""
         import torch
 
         inputs = torch.tensor([list(token_ids)], device=self._device)
-        positions = torch.arange(n_past, n_past + len(token_ids), device=self._device)[None]
         kept = torch.tensor(list(asked) or [len(token_ids) - 1], device=self._device)
-        self._select(state.version)
+        given: dict[str, Any] = {"cache": state.cache, "use_cache": True}
+        if state.encoded is not None:
+            given |= {"encoder_outputs": state.encoded, "decoder_input_ids": inputs}
+        else:
+            given["input_ids"] = inputs
+            if "position_ids" in self._takes:
+                given["position_ids"] = torch.arange(n_past, n_past + len(token_ids), device=self._device)[
+                    None
+                ]
+        if "logits_to_keep" in self._takes:
+            given["logits_to_keep"] = kept
         with torch.inference_mode():
-            output = self._model(
-                input_ids=inputs,
-                position_ids=positions,
-                cache=state.cache,
-                use_cache=True,
-                logits_to_keep=kept,
-            )
-        logits: FloatArray = output.logits[0].float().cpu().numpy()
+            rows = self._model(**given).logits[0]
+            if "logits_to_keep" not in self._takes:
+                rows = rows[kept]
+        logits: FloatArray = rows.float().cpu().numpy()
         return logits if len(asked) else np.empty((0, logits.shape[1]), np.float32)
 
     def _select(self, version: _Version | None) -> None:
@@ -277,6 +307,14 @@ class TorchEngine(LoadedModel):
     def _check_open(self) -> None:
         if self._model is None:
             raise EngineError("the engine is closed")
+
+
+def _n_next(sequence: RunningSequence) -> int:
+    """Tokens to compute now: a bounded number, with a bounded number of wanted logits."""
+    n_new = min(sequence.n_waiting, READ_TOKENS)
+    if len(sequence.asked(n_new)) > ASKED_TOKENS:
+        n_new = max(sequence.first_asked - sequence.n_computed, 0) + ASKED_TOKENS
+    return n_new
 
 
 def _chosen_device(torch: Any, device: Device) -> str:

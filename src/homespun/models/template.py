@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 from homespun.models.errors import TemplateError
+from homespun.models.folder import ModelFolder
 from homespun.models.gguf import GGUFFile
 from homespun.models.tokenizer import Tokenizer
 from homespun.models.untrusted import MarkerGuard, unused_character
@@ -78,6 +79,15 @@ class ChatTemplate:
         """
         text = file.metadata.get("tokenizer.chat_template")
         return cls(text if isinstance(text, str) and text.strip() else None, tokenizer, str(file.path))
+
+    @classmethod
+    def from_folder(cls, folder: ModelFolder, tokenizer: Tokenizer) -> "ChatTemplate":
+        """The template of a Hugging Face folder, or the plain fallback where it has none.
+
+        Raises:
+            TemplateError: the template is no valid Jinja.
+        """
+        return cls(folder.chat_template, tokenizer, str(folder.path))
 
     def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[int]:
         """The tokens of a chat. No begin token is added beyond what the template writes.

@@ -12,6 +12,7 @@ from typing import Any
 
 from homespun.models.bpe import adds_space_prefix, build_byte_level, build_sentencepiece, pretokenizer_of
 from homespun.models.errors import TokenizerError
+from homespun.models.folder import ModelFolder
 from homespun.models.gguf import GGUFFile
 from homespun.models.vocabulary import Vocabulary
 
@@ -60,6 +61,17 @@ class Tokenizer:
             add_bos=default_bos if add_bos is None else bool(add_bos),
             space_prefix=space_prefix,
         )
+
+    @classmethod
+    def from_folder(cls, folder: ModelFolder) -> "Tokenizer":
+        """Build the tokenizer of a Hugging Face folder, checked to belong to its model.
+
+        Raises:
+            TokenizerError: a kind that is not known, or one that does not fit the model.
+        """
+        from homespun.models.folder_tokenizer import folder_tokenizer
+
+        return folder_tokenizer(folder)
 
     @property
     def n_vocab(self) -> int:

@@ -81,12 +81,14 @@ class Vocabulary:
         texts: each token as the file spells it.
         types: the `TokenType` of each, corrected where the file contradicts itself.
         named_ids: ids that the file names, by name: "bos", "eos", "eot", "eom", "unknown", "padding".
+        more_stop_ids: ends that the model names beside those.
     """
 
     kind: str
     texts: Sequence[str]
     types: np.ndarray
     named_ids: Mapping[str, int]
+    more_stop_ids: frozenset[int] = frozenset()
 
     @classmethod
     def from_gguf(cls, file: GGUFFile) -> "Vocabulary":
@@ -134,7 +136,7 @@ class Vocabulary:
         """Tokens that end a turn or the text."""
         named = {self.named_ids[name] for name in ("eos", "eot", "eom") if name in self.named_ids}
         markers = self.markers
-        return frozenset(named | {markers[text] for text in STOP_TEXTS if text in markers})
+        return self.more_stop_ids | named | {markers[text] for text in STOP_TEXTS if text in markers}
 
     @cached_property
     def plain_ids(self) -> dict[str, int]:

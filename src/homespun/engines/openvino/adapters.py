@@ -23,8 +23,13 @@ def read_adapter(path: Path, file: GGUFFile, n_layers: int) -> dict[str, LowRank
         AdapterError: not a LoRA folder, a tensor without a place in this model, a lone A or B, a wrong
             shape, values that are not finite, or parts that cannot be applied (DoRA, biases, saved modules).
     """
-    config = _read_config(path)
     sites = {s.name: s for layer in range(n_layers) for group in site_groups(file, layer) for s in group}
+    return read_adapter_for(path, sites)
+
+
+def read_adapter_for(path: Path, sites: Mapping[str, Site]) -> dict[str, LowRank]:
+    """The same for a model whose linear layers are given by their PEFT names."""
+    config = _read_config(path)
     sides: dict[str, dict[str, Any]] = {}
     for name, array in _read_tensors(path).items():
         match = _TENSOR.match(name)
