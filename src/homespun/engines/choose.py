@@ -9,6 +9,8 @@ from typing import Literal
 
 from homespun.engines.engine import Engine, EngineOptions
 from homespun.engines.errors import EngineError
+from homespun.engines.loaded import LoadedModel
+from homespun.engines.probe_check import check_engine
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile, read_gguf
 from homespun.progress import Progress, no_progress
@@ -77,6 +79,7 @@ def open_engine(
     Raises:
         ModelFileError: a broken file.
         EngineError: no engine, or not this one, runs the file here; with the reason and what can be done.
+        CheckError: the engine's numbers on the probe are not the model's.
     """
     choice = explain_choice(path)
     name: EngineName
@@ -93,7 +96,16 @@ def open_engine(
             raise EngineError(
                 f"the {name} engine does not run it: {reason}", where=str(path), remedy=_other(choice)
             )
-    return _open(name, path, options, cache_path, progress)
+    loaded = _open(name, path, options, cache_path, progress)
+    try:
+        others = [other for other, why in choice.alternatives.items() if why is None and other != name]
+        facts = check_engine(loaded, read_gguf(path), cache_path, progress, others)
+        if isinstance(loaded, LoadedModel):
+            loaded.facts = facts
+    except BaseException:
+        loaded.close()
+        raise
+    return loaded
 
 
 def _open(

@@ -26,6 +26,11 @@ class LoadedModel(ABC):
         """What runs, and how."""
         return self._facts
 
+    @facts.setter
+    def facts(self, facts: EngineFacts) -> None:
+        """Complete them with what was measured after loading."""
+        self._facts = facts
+
     @property
     def tokenizer(self) -> Tokenizer:
         """The file's own tokenizer."""
