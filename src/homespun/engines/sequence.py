@@ -20,7 +20,7 @@ from homespun.models.tokenizer import Tokenizer
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass
+@dataclass(eq=False)
 class RunningSequence(ABC):
     """Tokens that move through the step loop.
 
@@ -30,6 +30,8 @@ class RunningSequence(ABC):
         root: where the known prefixes of its adapter version begin.
         n_total: tokens that it may grow to; its blocks were promised for that many.
         first_asked: place of the first token whose logits it wants.
+        guesses: tokens guessed to come after token_ids, computed in the step under way.
+        n_verified: guesses of the last step that were drawn and written.
     """
 
     token_ids: list[int]
@@ -43,6 +45,8 @@ class RunningSequence(ABC):
     n_cached: int = 0
     n_promised: int = 0
     blocks: list[int] = field(default_factory=list)
+    guesses: list[int] = field(default_factory=list)
+    n_verified: int = 0
     is_cancelled: bool = False
     is_finished: bool = False
     error: BaseException | None = None
@@ -59,9 +63,14 @@ class RunningSequence(ABC):
         first = max(self.first_asked - self.n_computed, 0)
         return range(min(first, n_new), min(n_new, len(self.token_ids) - self.n_computed))
 
+    @property
+    def n_guessable(self) -> int:
+        """How many tokens might be guessed ahead in the next step."""
+        return 0
+
     @abstractmethod
     def take(self, logits: Floats) -> None:
-        """Receive the logits (n asked, n_vocab) of the tokens just computed."""
+        """Receive the logits (n asked, n_vocab) of the tokens just computed, guesses included."""
 
     def close(self) -> None:
         """Called once, when the sequence has left the loop."""
@@ -95,22 +104,47 @@ class Writing(RunningSequence):
         self.seed = secrets.randbits(53) if request.options.seed is None else request.options.seed
         self._random = np.random.default_rng(self.seed)
         self._steps: list[Step] = []
+        self._n_guessed = 0
+        self._n_accepted = 0
         self._finish: Finish = "cancelled"
         self._started_s = time.perf_counter()
         self._first_s: float | None = None
         self._ended_s = self._started_s
 
+    @property
+    def n_guessable(self) -> int:
+        """The last token of the answer is never computed, so it need not be guessed either."""
+        return self.n_total - len(self.token_ids) - 1 if self.n_waiting == 1 else 0
+
     def take(self, logits: Floats) -> None:
-        """Draw one token from the last row, unless nobody wants it any more."""
-        if self.is_cancelled or not len(logits):
-            return
-        row = logits[-1]
+        """Draw from the last row; with guesses, from row to row as long as the drawn token is the guessed one.
+
+        Each draw is the one that would be made without guesses: same tokens before it, same mask, same
+        random number.
+        """
+        guesses, self.guesses = self.guesses, []
+        self.n_verified = 0
+        self._n_guessed += len(guesses)
+        for row, guess in zip(logits[-1 - len(guesses) :], [*guesses, None], strict=False):
+            if self.is_cancelled:
+                return
+            token = self._draw(row)
+            if token != guess:
+                return
+            self._n_accepted += 1
+            if self.is_finished:
+                return
+            self.n_verified += 1
+
+    def _draw(self, row: Floats) -> int:
+        """One token from one row of logits, written down."""
         log_probabilities = log_softmax(row)
         _check_finite(log_probabilities)
         allowed = row if self._constraint is None else np.where(self._constraint.mask(), row, -np.inf)
         token = choose_token(allowed, self._options, self.token_ids, self._random)
         best = best_candidates(log_probabilities, self._options.n_best)
         self.add(token, float(log_probabilities[token]), best)
+        return token
 
     def add(self, token: int, log_probability: float, best: tuple[Candidate, ...]) -> None:
         """Write one token that was drawn: give its text out, and see whether the answer ends with it."""
@@ -157,6 +191,8 @@ class Writing(RunningSequence):
             seed=self.seed,
             read_s=first - self._started_s,
             write_s=self._ended_s - first,
+            n_guessed=self._n_guessed,
+            n_accepted=self._n_accepted,
         )
 
 

@@ -21,6 +21,8 @@ from homespun.engines.errors import EngineError
 from homespun.engines.loaded import LoadedModel
 from homespun.engines.openvino.adapters import read_adapter
 from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool, blocks_for
+from homespun.engines.openvino.draft import DraftModel, check_same_tokens
+from homespun.engines.openvino.guesser import Guesser
 from homespun.engines.openvino.loop import StepLoop
 from homespun.engines.openvino.measure import choose_fast
 from homespun.engines.openvino.paged import PagedModel
@@ -80,7 +82,12 @@ class OpenVINOEngine(LoadedModel):
         self._window = min(window, n_blocks * BLOCK_TOKENS)
         model = PagedModel(file, config, precision, n_threads, window, n_blocks, cache_path)
         self._roster = AdapterRoster(file, config.n_layers, model, pool)
-        self._loop = StepLoop(model, pool, self._roster)
+        draft = None
+        if options.draft and options.guess != "off":
+            draft = _load_draft(
+                options, self._tokenizer, n_threads, self._window, n_blocks, cache_path, progress
+            )
+        self._loop = StepLoop(model, pool, self._roster, Guesser(options.guess, draft))
         self._file = file
         self._n_layers = config.n_layers
         self._facts = EngineFacts(
@@ -95,6 +102,7 @@ class OpenVINOEngine(LoadedModel):
             cache_precision=model.cache_precision,
             processor=processor_name(),
             loss_nats=loss,
+            notes=() if draft is None else (f"guesses ahead by {Path(options.draft).name}",),
         )
 
     @property
@@ -194,6 +202,36 @@ class _Stream:
         if not self._sequence.done.is_set():
             raise EngineError("the answer is not finished: read the stream to its end, or cancel it")
         return self._sequence.result()
+
+
+def _load_draft(
+    options: EngineOptions,
+    tokenizer: Tokenizer,
+    n_threads: int,
+    window: int,
+    n_blocks: int,
+    cache_path: Path | None,
+    progress: Progress,
+) -> DraftModel:
+    """The model that guesses ahead, in the same mode and with as many blocks.
+
+    Raises:
+        ModelFileError: a broken file.
+        EngineError: one that this engine does not take, or other tokens than the model's.
+    """
+    path = Path(options.draft).expanduser()
+    file = read_gguf(path)
+    config = ModelConfig.from_gguf(file)
+    check_supported(file, config)
+    draft_tokenizer = Tokenizer.from_gguf(file)
+    check_same_tokens(tokenizer, draft_tokenizer, str(path))
+    if options.mode == "exact":
+        precision = PRECISIONS["f32"]
+    else:
+        precision, _ = choose_fast(file, config, draft_tokenizer, n_threads, cache_path, progress)
+    window = min(window, config.context_length)
+    model = PagedModel(file, config, precision, n_threads, window, n_blocks, cache_path)
+    return DraftModel(model, n_blocks, window)
 
 
 def _n_cache_blocks(options: EngineOptions, config: ModelConfig, window: int, cache_precision: str) -> int:

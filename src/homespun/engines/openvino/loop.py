@@ -1,33 +1,37 @@
 """The step loop: continuous batching of everything that runs on one model (Yu et al. 2022, Orca).
 
 One thread owns the model. At each step it lets waiting sequences in while the cache has room for all that
-they may become, gives every writing sequence its one token, fills the rest of the step with chunks of
-prompts, and computes them in one pass. A sequence that is cancelled leaves before the next step.
+they may become, plans who computes what (`plan`), adds the tokens that are guessed ahead (`guesser`), and
+computes all in one pass. A sequence that is cancelled leaves before the next step.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
+
 from homespun.engines.errors import EngineError, WindowError
 from homespun.engines.openvino.blocks import BLOCK_TOKENS, BlockPool, blocks_for
+from homespun.engines.openvino.guesser import Guesser
 from homespun.engines.openvino.paged import PagedModel, Part
+from homespun.engines.openvino.plan import STEP_ASKED, plan_step
 from homespun.engines.openvino.roster import AdapterRoster
 from homespun.engines.sequence import RunningSequence
 
-STEP_TOKENS = 1024  # most tokens in one step while nobody is waiting for a next token
-STEP_TOKENS_WHILE_WRITING = 256  # ... and while somebody is, so that writing does not stall
-STEP_ASKED = 256  # most positions whose logits are wanted in one step (each is a row of n_vocab floats)
 MAX_SEQUENCES = 64
 
 
 class StepLoop:
     """Runs sequences on a paged model in a thread of its own."""
 
-    def __init__(self, model: PagedModel, pool: BlockPool, roster: AdapterRoster) -> None:
+    def __init__(self, model: PagedModel, pool: BlockPool, roster: AdapterRoster, guesser: Guesser) -> None:
         self._model = model
         self._pool = pool
         self._roster = roster
+        self._guesser = guesser
         self._waiting: deque[RunningSequence] = deque()
         self._running: list[RunningSequence] = []
         self._calls: deque[tuple[Callable[[], None], threading.Event, list[BaseException]]] = deque()
@@ -100,6 +104,7 @@ class StepLoop:
                 sequence.error = EngineError(reason)
                 sequence.close()
         self._run_calls()
+        self._guesser.release()
         self._model.release()
 
     def _wait_for_work(self) -> bool:
@@ -157,30 +162,14 @@ class StepLoop:
         try:
             self._pool.release_reserved(sequence.n_promised)
             self._pool.give_back(sequence.blocks)
+            self._guesser.forget(sequence)
             self._roster.leave(sequence.version)
         finally:
             sequence.close()
 
-    def _plan(self) -> list[tuple[RunningSequence, int]]:
-        """Which sequences take part in this step, with how many tokens."""
-        writing = [s for s in self._running if s.n_waiting == 1]
-        budget = STEP_TOKENS_WHILE_WRITING if writing else STEP_TOKENS
-        asked = STEP_ASKED
-        plan: list[tuple[RunningSequence, int]] = []
-        for sequence in [*writing, *(s for s in self._running if s.n_waiting > 1)]:
-            n_new = min(sequence.n_waiting, max(budget, 1 if sequence.n_waiting == 1 else 0))
-            if n_new and len(sequence.asked(n_new)) > asked:
-                n_new = max(sequence.first_asked - sequence.n_computed, 0) + asked
-            if n_new <= 0:
-                continue
-            plan.append((sequence, n_new))
-            budget -= n_new
-            asked = max(asked - len(sequence.asked(n_new)), 0)
-        return plan
-
     def _step_safely(self) -> None:
         """One step; a failure ends the sequences that took part, with its reason, and not the loop."""
-        plan = self._plan()
+        plan = plan_step(self._running)
         try:
             self._step(plan)
         except Exception as error:
@@ -193,24 +182,39 @@ class StepLoop:
             self._leave(sequence)
 
     def _step(self, plan: list[tuple[RunningSequence, int]]) -> None:
-        parts = []
-        for sequence, n_new in plan:
-            self._grow(sequence, sequence.n_computed + n_new)
-            begin = sequence.n_computed
-            new = sequence.token_ids[begin : begin + n_new]
-            parts.append(Part(new, begin, sequence.blocks, sequence.asked(n_new)))
-        mask = self._roster.mask([(sequence.version, n_new) for sequence, n_new in plan])
+        n_asked = sum(len(sequence.asked(n_new)) for sequence, n_new in plan)
+        self._guesser.propose(plan, STEP_ASKED - n_asked)
+        parts = [self._part(sequence, n_new) for sequence, n_new in plan]
+        mask = self._roster.mask(
+            [(sequence.version, len(part.token_ids)) for (sequence, _), part in zip(plan, parts, strict=True)]
+        )
+        started_s = time.perf_counter()
         logits = self._model.forward(parts, mask)
+        n_tokens = sum(len(part.token_ids) for part in parts)
+        self._guesser.times.learn(n_tokens, time.perf_counter() - started_s)
         row = 0
         for (sequence, n_new), part in zip(plan, parts, strict=True):
-            self._advance(sequence, n_new)
-            rows = logits[row : row + len(part.asked)]
+            self._take(sequence, n_new, logits[row : row + len(part.asked)])
             row += len(part.asked)
-            try:
-                sequence.take(rows)
-            except EngineError as error:  # its own fault, not that of those beside it
-                sequence.error = error
-                sequence.is_finished = True
+
+    def _part(self, sequence: RunningSequence, n_new: int) -> Part:
+        begin = sequence.n_computed
+        new = [*sequence.token_ids[begin : begin + n_new], *sequence.guesses]
+        self._grow(sequence, begin + len(new))
+        asked = sequence.asked(n_new)
+        return Part(new, begin, sequence.blocks, range(asked.start, asked.stop + len(sequence.guesses)))
+
+    def _take(self, sequence: RunningSequence, n_new: int, rows: npt.NDArray[np.float32]) -> None:
+        """Hand a sequence its rows. What it guessed wrongly is not counted, and is computed over."""
+        self._advance(sequence, n_new)
+        try:
+            sequence.take(rows)
+        except EngineError as error:  # its own fault, not that of those beside it
+            sequence.error = error
+            sequence.is_finished = True
+            return
+        self._guesser.learn(sequence)
+        self._advance(sequence, sequence.n_verified)
 
     def _grow(self, sequence: RunningSequence, n_tokens: int) -> None:
         while len(sequence.blocks) * BLOCK_TOKENS < n_tokens:
