@@ -6,7 +6,6 @@ import platform
 import pytest
 from gguf_writer import Shape, write_random
 
-from homespun.engines import choose
 from homespun.engines.choose import explain_choice, open_engine
 from homespun.engines.engine import EngineOptions
 from homespun.engines.errors import EngineError
@@ -74,9 +73,7 @@ def test_what_nothing_runs_is_refused_by_name(renamed):
 
 def test_without_torch_its_install_command_is_named(model, monkeypatch):
     real = importlib.util.find_spec
-    monkeypatch.setattr(
-        choose.importlib.util, "find_spec", lambda name: None if name == "torch" else real(name)
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else real(name))
     assert "homespun[tune]" in (explain_choice(model).alternatives["torch"] or "")
     with pytest.raises(EngineError, match="homespun\\[tune\\]"):
         open_engine(model, engine="torch")

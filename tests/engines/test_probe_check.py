@@ -60,13 +60,13 @@ def test_an_engine_that_computes_other_numbers_is_refused_with_both(model, tmp_p
 
 def test_a_refused_engine_is_closed(model, tmp_path, monkeypatch):
     opened = []
-    real = choose._open
+    real = choose.open_unchecked
 
     def broken(name, path, *rest):
         opened.append(real(name, with_other_base(model, tmp_path), *rest))
         return opened[-1]
 
-    monkeypatch.setattr(choose, "_open", broken)
+    monkeypatch.setattr(choose, "open_unchecked", broken)
     with pytest.raises(CheckError, match=r"--engine llama\.cpp"):
         open_engine(model, EXACT, engine="openvino")
     with pytest.raises(Exception, match="closed"):

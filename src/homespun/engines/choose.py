@@ -1,27 +1,20 @@
 """Which engine runs a file on this machine, and why; nothing is imported before it is needed."""
 
-import importlib.util
-import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-from homespun.engines.engine import Engine, EngineOptions
+from homespun.engines.able import ENGINES, EngineName, missing_torch, why_not_run
+from homespun.engines.bench_record import BenchRow, MachineBench, recall_bench
+from homespun.engines.engine import Engine, EngineFacts, EngineOptions
 from homespun.engines.errors import EngineError
 from homespun.engines.loaded import LoadedModel
 from homespun.engines.probe_check import check_engine
 from homespun.models.config import ModelConfig
-from homespun.models.gguf import GGUFFile, read_gguf
+from homespun.models.gguf import read_gguf
 from homespun.progress import Progress, no_progress
 
-EngineName = Literal["openvino", "llama.cpp", "torch"]
 EngineChoice = Literal["auto", "openvino", "llama.cpp", "torch"]
-
-#: Architectures of llama.cpp that do not continue a text.
-_NOT_DECODERS = frozenset(
-    ("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3")
-) | frozenset(("eurobert", "t5", "t5encoder", "clip", "gemma-embedding", "llama-embed", "wavtokenizer-dec"))
 
 
 @dataclass(frozen=True)
@@ -39,25 +32,76 @@ class Choice:
     alternatives: dict[EngineName, str | None]
 
 
-def explain_choice(path: Path) -> Choice:
-    """Say which engine runs a file here, and why, without loading the model.
+def explain_choice(
+    path: Path, options: EngineOptions = EngineOptions(), *, cache_path: Path | None = None
+) -> Choice:
+    """Say which engine runs a model here, and why, without loading it.
+
+    Args:
+        path: a GGUF file, or a Hugging Face folder (which torch alone runs).
+        options: the mode, device and precision that it is wanted in.
+        cache_path: the home's cache, where `homespun doctor --bench` keeps what it measured.
 
     Raises:
         ModelFileError: no whole and well-formed GGUF.
     """
+    if path.is_dir():
+        return _folder_choice()
     file = read_gguf(path)
     config = ModelConfig.from_gguf(file)
-    why_not = {name: check(file, config) for name, check in _CHECKS.items()}
-    if why_not["openvino"] is None:
-        chosen: EngineName | None = "openvino"
-        reason = "OpenVINO imports this architecture and its formats exactly"
-    elif why_not["llama.cpp"] is None:
-        chosen, reason = "llama.cpp", f"OpenVINO does not take it ({why_not['openvino']})"
-    elif why_not["torch"] is None:
-        chosen, reason = "torch", f"OpenVINO and llama.cpp do not take it ({why_not['llama.cpp']})"
-    else:
-        chosen, reason = None, f"no engine here runs it: {why_not['llama.cpp']}"
+    why_not = {name: why_not_run(name, file, config, options) for name in ENGINES}
+    chosen, reason = _by_rule(why_not)
+    bench = recall_bench(file, cache_path)
+    if bench is not None and chosen is not None:
+        able = frozenset(name for name, why in why_not.items() if why is None)
+        best = bench.best(options.mode, able)
+        if best is not None:
+            chosen, reason = cast(EngineName, best.engine), _measured_reason(best, bench, options, able)
     return Choice(chosen, reason, {name: why for name, why in why_not.items() if name != chosen})
+
+
+def _by_rule(why_not: dict[EngineName, str | None]) -> tuple[EngineName | None, str]:
+    """The engine where nothing was measured, and the reason."""
+    if why_not["openvino"] is None:
+        return "openvino", "OpenVINO imports this architecture and its formats exactly"
+    if why_not["llama.cpp"] is None:
+        return "llama.cpp", f"OpenVINO does not take it ({why_not['openvino']})"
+    if why_not["torch"] is None:
+        return "torch", f"OpenVINO and llama.cpp do not take it ({why_not['llama.cpp']})"
+    return None, f"no engine here runs it: {why_not['llama.cpp']}"
+
+
+def _measured_reason(
+    best: BenchRow, bench: MachineBench, options: EngineOptions, able: frozenset[str]
+) -> str:
+    others = []
+    for row in bench.fitting(options.mode, able):
+        if row is best:
+            continue
+        if row.is_usable:
+            others.append(f"{row.engine} {row.read_tokens_per_s:,.0f} and {row.write_tokens_per_s:,.0f}")
+        elif row.error is None:
+            others.append(f"{row.engine} is off by {row.kl_nats:.2g} nats, {row.bound_nats:g} are allowed")
+        else:
+            others.append(f"{row.engine} could not be measured")
+    compared = f" ({'; '.join(others)})" if others else ""
+    return (
+        f"measured here: an answer over passages costs least with {best.engine}, which reads "
+        f"{best.read_tokens_per_s:,.0f} and writes {best.write_tokens_per_s:,.0f} tokens a second{compared}"
+    )
+
+
+def _folder_choice() -> Choice:
+    why_not: dict[EngineName, str | None] = {
+        "openvino": "it reads GGUF files, and this is a folder",
+        "llama.cpp": "it reads GGUF files, and this is a folder",
+    }
+    missing = missing_torch()
+    if missing is not None:
+        return Choice(
+            None, f"a folder of safetensors runs through torch: {missing}", {**why_not, "torch": missing}
+        )
+    return Choice("torch", "a folder of safetensors runs through torch", why_not)
 
 
 def open_engine(
@@ -71,7 +115,7 @@ def open_engine(
     """Load a model with the engine of one's choice.
 
     Args:
-        path: a GGUF file.
+        path: a GGUF file, or a Hugging Face folder.
         options: how it is loaded.
         engine: auto takes what `explain_choice` says.
         cache_path: folder for what is kept between starts; None: nothing is.
@@ -81,25 +125,11 @@ def open_engine(
         EngineError: no engine, or not this one, runs the file here; with the reason and what can be done.
         CheckError: the engine's numbers on the probe are not the model's.
     """
-    choice = explain_choice(path)
-    name: EngineName
-    if engine == "auto":
-        if choice.engine is None:
-            raise _refusal(path, choice)
-        name = choice.engine
-    else:
-        if engine not in _CHECKS:
-            raise EngineError(f"engine {engine!r} is not one of auto, {', '.join(_CHECKS)}")
-        name = engine
-        reason = choice.alternatives.get(name)
-        if reason is not None:
-            raise EngineError(
-                f"the {name} engine does not run it: {reason}", where=str(path), remedy=_other(choice)
-            )
-    loaded = _open(name, path, options, cache_path, progress)
+    choice = explain_choice(path, options, cache_path=cache_path)
+    name = _named(path, engine, choice)
+    loaded = open_unchecked(name, path, options, cache_path, progress)
     try:
-        others = [other for other, why in choice.alternatives.items() if why is None and other != name]
-        facts = check_engine(loaded, read_gguf(path), cache_path, progress, others)
+        facts = _checked(loaded, path, cache_path, progress, choice)
         if isinstance(loaded, LoadedModel):
             loaded.facts = facts
     except BaseException:
@@ -108,9 +138,46 @@ def open_engine(
     return loaded
 
 
-def _open(
-    name: EngineName, path: Path, options: EngineOptions, cache_path: Path | None, progress: Progress
+def _named(path: Path, engine: str, choice: Choice) -> EngineName:
+    """The engine that was asked for, or the chosen one.
+
+    Raises:
+        EngineError: it does not run the model.
+    """
+    if engine == "auto":
+        if choice.engine is None:
+            raise _refusal(path, choice)
+        return choice.engine
+    if engine not in ENGINES:
+        raise EngineError(f"engine {engine!r} is not one of auto, {', '.join(ENGINES)}")
+    reason = choice.alternatives.get(engine)
+    if reason is not None:
+        raise EngineError(
+            f"the {engine} engine does not run it: {reason}", where=str(path), remedy=_other(choice)
+        )
+    return engine
+
+
+def _checked(
+    loaded: Engine, path: Path, cache_path: Path | None, progress: Progress, choice: Choice
+) -> EngineFacts:
+    facts = loaded.facts
+    if path.is_dir():
+        note = "its numbers were not checked: the reference reads GGUF files"
+        return replace(facts, notes=(*facts.notes, note))
+    able = [choice.engine, *(name for name, why in choice.alternatives.items() if why is None)]
+    others = [name for name in able if name is not None and name != facts.engine]
+    return check_engine(loaded, read_gguf(path), cache_path, progress, others)
+
+
+def open_unchecked(
+    name: EngineName,
+    path: Path,
+    options: EngineOptions,
+    cache_path: Path | None = None,
+    progress: Progress = no_progress,
 ) -> Engine:
+    """Load a model with an engine that runs it, without comparing its numbers: for measurements."""
     if name == "openvino":
         from homespun.engines.openvino.engine import OpenVINOEngine
 
@@ -126,6 +193,8 @@ def _open(
 
 
 def _refusal(path: Path, choice: Choice) -> EngineError:
+    if path.is_dir():
+        return EngineError(choice.reason, where=str(path))
     file = read_gguf(path)
     formats = sorted({tensor.ggml_type for tensor in file.tensors.values()})
     return EngineError(
@@ -140,55 +209,3 @@ def _other(choice: Choice) -> str:
     if choice.engine is None:
         return "Use another model."
     return f"Use --engine {choice.engine}, or leave it to auto."
-
-
-def _why_not_openvino(file: GGUFFile, config: ModelConfig) -> str | None:
-    machine = platform.machine().lower()
-    if machine not in ("x86_64", "amd64"):
-        return f"OpenVINO has no paged attention on this processor ({machine})"
-    if importlib.util.find_spec("openvino") is None:
-        return "OpenVINO is not installed"
-    from homespun.engines.openvino.support import unsupported_reason
-
-    return unsupported_reason(file, config)
-
-
-def _why_not_llama_cpp(file: GGUFFile, config: ModelConfig) -> str | None:
-    if importlib.util.find_spec("xllamacpp") is None:
-        return "llama.cpp (the package xllamacpp) is not installed"
-    if config.architecture in _NOT_DECODERS:
-        return f"a model of the architecture {config.architecture!r} does not continue texts"
-    import gguf
-
-    if config.architecture not in gguf.MODEL_ARCH_NAMES.values():
-        return f"llama.cpp knows no architecture {config.architecture!r}"
-    if not config.n_layers or not config.context_length:
-        return f"the file states no layers or no context length, as {config.architecture!r} must"
-    return _why_no_tokenizer(file)
-
-
-def _why_no_tokenizer(file: GGUFFile) -> str | None:
-    from homespun.models.errors import TokenizerError
-    from homespun.models.tokenizer import Tokenizer
-
-    try:
-        Tokenizer.from_gguf(file)
-    except TokenizerError as error:
-        return error.what
-    return None
-
-
-def _why_not_torch(file: GGUFFile, config: ModelConfig) -> str | None:
-    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-    if missing:
-        return f'{missing[0]} is not installed (pip install "homespun[tune]")'
-    from homespun.engines.families import unknown_structure
-
-    return unknown_structure(file, config)
-
-
-_CHECKS: dict[EngineName, Callable[[GGUFFile, ModelConfig], str | None]] = {
-    "openvino": _why_not_openvino,
-    "llama.cpp": _why_not_llama_cpp,
-    "torch": _why_not_torch,
-}

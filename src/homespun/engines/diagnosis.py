@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from homespun.engines.bench_record import MachineBench, recall_bench
 from homespun.engines.choose import explain_choice
 from homespun.engines.processor import available_memory_bytes, processor_name, usable_threads
 from homespun.errors import HomespunError
+from homespun.models.gguf import read_gguf
 from homespun.models.home import Home
 
 #: Packages that decide what can run, and for what.
@@ -33,13 +35,19 @@ class Package:
 
 @dataclass(frozen=True)
 class ModelDiagnosis:
-    """Which engine would run a model here, why, and what was measured before."""
+    """Which engine would run a model here, why, and what was measured before.
+
+    Attributes:
+        measured: the precisions of OpenVINO's fast mode, a line each.
+        bench: all engines, where `homespun doctor --bench` measured them here.
+    """
 
     name: str
     engine: str
     reason: str
     measured: tuple[str, ...]
     is_default: bool
+    bench: MachineBench | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +91,12 @@ def _version(package: str) -> str | None:
 def _diagnose_model(home: Home, name: str, is_default: bool) -> ModelDiagnosis:
     try:
         path = home.model(name).path
-        choice = explain_choice(path)
+        choice = explain_choice(path, cache_path=home.cache_path)
+        bench = None if path.is_dir() else recall_bench(read_gguf(path), home.cache_path)
     except HomespunError as error:
         return ModelDiagnosis(name, "none", error.sentence(), (), is_default)
     measured = _measured(home, path) if choice.engine == "openvino" else ()
-    return ModelDiagnosis(name, choice.engine or "none", choice.reason, measured, is_default)
+    return ModelDiagnosis(name, choice.engine or "none", choice.reason, measured, is_default, bench)
 
 
 def _measured(home: Home, path: Path) -> tuple[str, ...]:

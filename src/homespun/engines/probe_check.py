@@ -145,7 +145,7 @@ def _reference(
     file: GGUFFile, token_ids: list[int], cache_path: Path | None, progress: Progress
 ) -> npt.NDArray[np.float32]:
     """Log-probabilities (positions, V), kept so that several engines cost one reference."""
-    key = _hashed(file.digest, token_ids, VERSION)
+    key = hashed(file.digest, token_ids, VERSION)
     path = None if cache_path is None else cache_path / "checks" / f"reference-{key}.npy"
     if path is not None:
         with contextlib.suppress(OSError, ValueError, EOFError):
@@ -177,10 +177,11 @@ def remember(path: Path, content: bytes) -> None:
 def _key(file: GGUFFile, facts: EngineFacts) -> str:
     computing = (facts.engine, facts.version, facts.mode, facts.precision, facts.cache_precision)
     n_tokens = min(facts.window, PROBE_TOKENS)
-    return _hashed(file.digest, *computing, facts.processor, n_tokens, VERSION)
+    return hashed(file.digest, *computing, facts.processor, n_tokens, VERSION)
 
 
-def _hashed(*parts: object) -> str:
+def hashed(*parts: object) -> str:
+    """A short name for what the parts say together."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
