@@ -1,5 +1,6 @@
 """How the torch engine keeps a model's weights: float32, bfloat16, or 8 and 4 bits through bitsandbytes."""
 
+import logging
 from typing import Any
 
 from homespun.engines.engine import EngineOptions
@@ -81,6 +82,8 @@ def _quantized(bnb: Any, linear: Any, precision: str) -> Any:
 
 
 def _import_bitsandbytes() -> Any:
+    # It warns on processors that it looked for faster kernels elsewhere, which nobody is to install.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         import bitsandbytes
     except ImportError:
