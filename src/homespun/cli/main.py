@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("homespun.cli.search", "Find the passages of a library that fit a query."),
     "run": ("homespun.cli.run", "Let a model write: one prompt, or a chat."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
+    "convert": ("homespun.cli.convert", "Write a safetensors folder as a GGUF file, with its measured loss."),
     "libraries": (
         "homespun.cli.libraries",
         "List, show and remove libraries, and print their documents' text.",
