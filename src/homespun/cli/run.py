@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from homespun.cli.flags import EngineName, Json, ModelName, flags
+from homespun.cli.flags import EngineName, Json, ModelName, OptionError, flags
 from homespun.cli.render import print_json, shown_progress
-from homespun.engines.conversation import Conversation
-from homespun.engines.engine import EngineOptions, GenerateOptions, Generation
+from homespun.engines.conversation import Conversation, Reply
+from homespun.engines.engine import EngineOptions, GenerateOptions, Generation, GenerationStream, Request
+from homespun.engines.reasoning import split_reasoning
 from homespun.errors import HomespunError
 
 app = typer.Typer()
@@ -25,22 +26,30 @@ def run(
     model: ModelName = None,
     engine: EngineName = "auto",
     system: Annotated[str | None, typer.Option(help="instructions that the model gets first")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="continue the prompt as it is, without a chat")] = False,
     as_json: Json = False,
 ) -> None:
     """Let a model write: one prompt, or a chat."""
+    from homespun.engines.constraint import with_files_read
     from homespun.engines.load import load_engine
     from homespun.models.home import Home
 
+    if raw and system is not None:
+        raise OptionError("--raw takes no --system: nothing but the prompt is read")
+    options = with_files_read(options)
     with shown_progress() as progress:
         loaded = load_engine(Home.open(), model, engine_options, engine=engine, progress=progress)
     try:
         conversation = Conversation(loaded, system)
-        if prompt is None and sys.stdin.isatty():
+        if prompt is None and sys.stdin.isatty() and not raw:
             _chat(conversation, options)
             return
         text = sys.stdin.read() if prompt in (None, "-") else prompt
         assert text is not None
-        result = _write(conversation, text, options, show=not as_json)
+        if raw:
+            result = _shown(_continued(conversation, text, options), show=not as_json)
+        else:
+            result = _write(conversation, text, options, show=not as_json)
         if as_json:
             print_json(_as_json(result, conversation))
         elif sys.stderr.isatty():
@@ -50,7 +59,17 @@ def run(
 
 
 def _write(conversation: Conversation, text: str, options: GenerateOptions, *, show: bool) -> Generation:
-    reply = conversation.ask(text, options)
+    return _shown(conversation.ask(text, options), show=show)
+
+
+def _continued(conversation: Conversation, text: str, options: GenerateOptions) -> GenerationStream:
+    engine = conversation.engine
+    begin = [engine.tokenizer.bos_id] if engine.tokenizer.add_bos else []
+    ids = [token_id for token_id in begin if token_id is not None] + engine.tokenizer.encode(text)
+    return engine.stream(Request(tuple(ids), options, conversation.adapter))
+
+
+def _shown(reply: Reply | GenerationStream, *, show: bool) -> Generation:
     for step in reply:
         if show:
             print(step.text, end="", flush=True)
@@ -97,8 +116,10 @@ def _figures(result: Generation) -> str:
 
 
 def _as_json(result: Generation, conversation: Conversation) -> dict[str, Any]:
+    split = split_reasoning(result.text)
     return {
-        "text": result.text,
+        "text": split.text,
+        "reasoning": split.reasoning or None,
         "finish": result.finish,
         "seed": result.seed,
         "tokens": {
