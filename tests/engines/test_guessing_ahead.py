@@ -1,8 +1,6 @@
 """Guessing ahead in the OpenVINO engine never changes what is written, and leaves nothing behind."""
 
 import itertools
-import random
-import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -279,51 +277,4 @@ def test_a_real_model_that_quotes(starter_gguf, tmp_path):
             answers.append(engine.generate(requests))
     for other, mine in zip(*answers, strict=True):
         assert_same(mine, other)
-        assert mine.n_accepted > 10
-
-
-@pytest.mark.long
-def test_two_thousand_requests_of_which_a_third_is_cut_off_leave_nothing(files, tmp_path):
-    chance = random.Random(0)
-    folder = write_adapter(tmp_path / "a", adapter_tensors(SHAPE, ("attn_q",), 2, seed=1), 2)
-    options = {"cache_tokens": 2048, "draft": str(files / "other.gguf")}
-    with open_engine(files / "random.gguf", "auto", **options) as engine:
-        engine.load_adapter("it", folder)
-        jobs = [(n, chance.randrange(5, 200), chance.randrange(1, 60), n % 3 == 0) for n in range(2000)]
-        lock, cut, errors = threading.Lock(), [], []
-
-        def work() -> None:
-            try:
-                while True:
-                    with lock:
-                        if not jobs:
-                            return
-                        number, n_prompt, n_new, is_cut = jobs.pop()
-                        n_read = chance.randrange(0, n_new + 1)
-                    request = Request(
-                        prompt(number, n_prompt),
-                        GenerateOptions(max_new_tokens=n_new, temperature=0.7, seed=number),
-                        "it" if number % 4 == 0 else None,
-                    )
-                    stream = engine.stream(request)
-                    if is_cut:
-                        for _ in zip(range(n_read), stream, strict=False):
-                            pass
-                        stream.cancel()
-                    list(stream)
-                    with lock:
-                        cut.append(stream.result.finish == "cancelled")
-            except BaseException as error:
-                errors.append(error)
-
-        threads = [threading.Thread(target=work) for _ in range(24)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not errors and len(cut) == 2000 and sum(cut) > 300
-        engine.remove_adapter("it")
-        assert is_whole(engine)
-        assert not engine._loop._running and not engine._loop._waiting and not engine._roster._versions
-        assert engine._loop._guesser._draft.n_available_blocks == 64
-        assert len(engine.generate([Request(prompt(1), GenerateOptions(max_new_tokens=5))])[0].steps) > 0
+    assert sum(answer.n_accepted for answer in answers[1]) > 10
