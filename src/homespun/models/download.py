@@ -25,6 +25,9 @@ def download_file(
     sha256: str,
     progress: Progress = no_progress,
     wait: Callable[[float], None] = time.sleep,
+    *,
+    token: str | None = None,
+    part_path: Path | None = None,
 ) -> Path:
     """Fetch a file, going on where an earlier try stopped, and check it.
 
@@ -36,6 +39,8 @@ def download_file(
         sha256: what it must hash to, in hex.
         progress: told the bytes fetched.
         wait: called with the seconds to wait between tries.
+        token: shown to the server of `url`, and to no other that it points to.
+        part_path: where the unfinished file lies; by default beside the target, with ".part" behind.
 
     Raises:
         FetchError: not there, given up after several tries, or the wrong bytes.
@@ -44,14 +49,15 @@ def download_file(
     if target.is_file() and hash_file(target) == sha256:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    part_path = target.with_name(target.name + ".part")
-    resumed = part_path.is_file() and part_path.stat().st_size > 0
-    _fetch_whole(url, part_path, f"Fetching {target.name}", progress, wait)
+    part_path = part_path or target.with_name(target.name + ".part")
+    is_stitched = _size(part_path) > 0
+    what = f"Fetching {target.name}"
+    is_stitched |= _fetch_whole(url, part_path, what, progress, wait, token)
     found = hash_file(part_path)
-    if found != sha256 and resumed:
-        # What an earlier run left may be of another version of the file.
+    if found != sha256 and is_stitched:
+        # What an earlier try left may be of another version of the file.
         part_path.unlink()
-        _fetch_whole(url, part_path, f"Fetching {target.name}", progress, wait)
+        _fetch_whole(url, part_path, what, progress, wait, token)
         found = hash_file(part_path)
     if found != sha256:
         part_path.unlink()
@@ -65,14 +71,20 @@ def download_file(
 
 
 def _fetch_whole(
-    url: str, part_path: Path, what: str, progress: Progress, wait: Callable[[float], None]
-) -> None:
-    tries = 0
+    url: str,
+    part_path: Path,
+    what: str,
+    progress: Progress,
+    wait: Callable[[float], None],
+    token: str | None,
+) -> bool:
+    """Fetch until the last byte is here; True when that took several connections."""
+    tries, is_stitched = 0, False
     while True:
         before = _size(part_path)
         try:
-            if _fetch_rest(url, part_path, what, progress):
-                return
+            if _fetch_rest(url, part_path, what, progress, token):
+                return is_stitched
             failure = "the connection was cut"
         except urllib.error.HTTPError as error:
             if error.code not in (408, 425, 429, 500, 502, 503, 504):
@@ -84,6 +96,7 @@ def _fetch_whole(
             failure = reason(error)
         except OSError as error:
             raise disk_error(error, part_path) from error
+        is_stitched |= _size(part_path) > 0
         tries = 0 if _size(part_path) > before else tries + 1
         if tries >= MAX_TRIES:
             raise FetchError(
@@ -94,21 +107,21 @@ def _fetch_whole(
         wait(FIRST_WAIT_S * 2 ** max(0, tries - 1))
 
 
-def _fetch_rest(url: str, part_path: Path, what: str, progress: Progress) -> bool:
+def _fetch_rest(url: str, part_path: Path, what: str, progress: Progress, token: str | None) -> bool:
     """Ask for the bytes that are missing; False when the connection ended before the last one."""
     have = _size(part_path)
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        answer = open_url(url, headers)
+        answer = open_url(url, headers, token)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
         if error.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
             return True
         part_path.unlink()
-        return _fetch_rest(url, part_path, what, progress)
+        return _fetch_rest(url, part_path, what, progress, token)
     with answer:
         if answer.status != 206:
             have = 0

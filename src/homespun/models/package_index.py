@@ -81,15 +81,42 @@ def find_wheel(project: str, file_name: str) -> str:
     raise _index_error(project, page_url, f"does not have the file {file_name}")
 
 
-def open_url(url: str, headers: dict[str, str]) -> Any:
-    """Open an address with the proxy, certificates and login that the environment gives."""
+class _LoginStaysHome(urllib.request.HTTPRedirectHandler):
+    """A login goes along to another address of the same server, and to no other server."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        login = req.unredirected_hdrs.get("Authorization")
+        if following is not None and login and _server(req.full_url) == _server(newurl):
+            following.add_unredirected_header("Authorization", login)
+        return following
+
+
+def _server(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def open_url(url: str, headers: dict[str, str], token: str | None = None) -> Any:
+    """Open an address with the proxy, certificates and login that the environment gives.
+
+    Args:
+        url: the address; a user name and password in it are its login.
+        headers: of the request.
+        token: a bearer token, for the server of `url` alone.
+    """
     parts = urlsplit(url)
     request = urllib.request.Request(without_login(url), headers={"User-Agent": "homespun", **headers})
     if parts.username:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         # Not sent on when the server points to another address.
         request.add_unredirected_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+    elif token:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     handlers: list[urllib.request.BaseHandler] = [
+        _LoginStaysHome(),
         urllib.request.HTTPSHandler(context=_certificates()),
         urllib.request.ProxyHandler(_proxies()),
     ]
