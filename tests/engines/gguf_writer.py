@@ -46,15 +46,22 @@ class Shape:
     is_tied: bool = True
     has_rope_freqs: bool = False
     has_bias: bool = False
+    head_size: int = 0
+    sliding_window: int = 0
+    linear_factor: float = 0.0
     seed: int = 0
 
     @property
     def head(self) -> int:
-        return self.hidden // self.n_heads
+        return self.head_size or self.hidden // self.n_heads
+
+    @property
+    def is_gemma(self) -> bool:
+        return self.architecture == "gemma3"
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """(rows, columns) of each linear layer."""
-        q, kv = self.hidden, self.n_kv_heads * self.head
+        q, kv = self.n_heads * self.head, self.n_kv_heads * self.head
         return {
             "attn_q": (q, self.hidden),
             "attn_k": (kv, self.hidden),
@@ -96,7 +103,9 @@ def quantize(values: np.ndarray, ggml_type: str) -> np.ndarray:
 def write_random(path: Path, shape: Shape = Shape()) -> Path:
     """A model with random weights of which every layer matters."""
     rng = np.random.default_rng(shape.seed)
-    tensors = {"token_embd.weight": 0.3 * rng.standard_normal((len(vocabulary()), shape.hidden))}
+    # gemma multiplies the rows by the root of the width; the head would be certain of everything
+    scale = 1.2 / np.sqrt(shape.hidden) if shape.is_gemma else 0.3
+    tensors = {"token_embd.weight": scale * rng.standard_normal((len(vocabulary()), shape.hidden))}
     if not shape.is_tied:
         tensors["output.weight"] = 0.3 * rng.standard_normal((len(vocabulary()), shape.hidden))
     vectors = {"output_norm.weight": rng.uniform(0.5, 1.5, shape.hidden)}
@@ -111,9 +120,10 @@ def write_random(path: Path, shape: Shape = Shape()) -> Path:
             )
             if has_bias:
                 vectors[f"blk.{layer}.{name}.bias"] = rng.standard_normal(rows)
-        for name in ("attn_norm", "ffn_norm"):
+        after = ("post_attention_norm", "post_ffw_norm") if shape.is_gemma else ()
+        for name in ("attn_norm", "ffn_norm", *after):
             vectors[f"blk.{layer}.{name}.weight"] = rng.uniform(0.5, 1.5, shape.hidden)
-        if shape.architecture == "qwen3":
+        if shape.architecture in ("qwen3", "gemma3"):
             for name in ("attn_q_norm", "attn_k_norm"):
                 vectors[f"blk.{layer}.{name}.weight"] = rng.uniform(0.5, 1.5, shape.head)
     return _write(path, shape, tensors, vectors)
@@ -151,7 +161,15 @@ def _write(path: Path, shape: Shape, tensors: Mapping[str, Any], vectors: Mappin
     writer.add_head_count_kv(shape.n_kv_heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(shape.head)
-    writer.add_rope_freq_base(10_000.0)
+    writer.add_rope_freq_base(1_000_000.0 if shape.is_gemma else 10_000.0)
+    if shape.head_size:
+        writer.add_key_length(shape.head)
+        writer.add_value_length(shape.head)
+    if shape.sliding_window:
+        writer.add_sliding_window(shape.sliding_window)
+    if shape.linear_factor:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(shape.linear_factor)
     tokens = vocabulary()
     n_plain = len(tokens) - len(MARKERS)
     writer.add_tokenizer_model("gpt2")

@@ -108,6 +108,7 @@ def test_rows_in_another_order_are_the_same_rows():
 
 # --- whole models ---------------------------------------------------------------------------------------
 
+GEMMA = {"n_layers": 7, "hidden": 256, "n_heads": 4, "n_kv_heads": 2, "ffn": 256, "head_size": 128}
 WIDE = {"hidden": 512, "n_heads": 8, "n_kv_heads": 4, "ffn": 512}
 STRUCTURES = {
     **{f"llama {name}": Shape(ggml_type=name, **WIDE) for name in FORMATS},
@@ -118,6 +119,11 @@ STRUCTURES = {
     "qwen2": Shape("qwen2", ggml_type="Q4_1", **WIDE),
     "qwen2 untied K": Shape("qwen2", is_tied=False, ggml_type="Q4_K", **WIDE),
     "qwen3": Shape("qwen3", ggml_type="Q5_0", **WIDE),
+    "llama linear": Shape(linear_factor=4.0, ggml_type="Q8_0", **WIDE),
+    **{f"gemma3 {name}": Shape("gemma3", ggml_type=name, sliding_window=32, **GEMMA) for name in FORMATS},
+    "gemma3 untied, linear": Shape(
+        "gemma3", is_tied=False, ggml_type="F16", sliding_window=96, linear_factor=8.0, **GEMMA
+    ),
     "qwen3 untied K": Shape("qwen3", is_tied=False, ggml_type="Q6_K", **WIDE),
 }
 

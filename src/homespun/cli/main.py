@@ -19,7 +19,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("homespun.cli.search", "Find the passages of a library that fit a query."),
     "run": ("homespun.cli.run", "Let a model write: one prompt, or a chat."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
-    "convert": ("homespun.cli.convert", "Write a safetensors folder as a GGUF file, with its measured loss."),
+    "pull": ("homespun.cli.pull", "Fetch a model from a hub or a registry."),
+    "convert": (
+        "homespun.cli.convert",
+        "Convert a Hugging Face folder to a GGUF file and measure what the format loses.",
+    ),
     "libraries": (
         "homespun.cli.libraries",
         "List, show and remove libraries, and print their documents' text.",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from homespun.engines.errors import EngineError
-from homespun.engines.families import unknown_structure
+from homespun.engines.families import FAMILIES, unknown_structure
+from homespun.engines.rotary import rotary_frequencies
 from homespun.engines.row_order import to_half_order
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
@@ -20,6 +21,7 @@ _CLASSES = {
     "llama": ("LlamaConfig", "LlamaForCausalLM"),
     "qwen2": ("Qwen2Config", "Qwen2ForCausalLM"),
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM"),
+    "gemma3": ("Gemma3TextConfig", "Gemma3ForCausalLM"),
 }
 #: GGUF name within a layer -> transformers' name.
 _LAYER_NAMES = {
@@ -34,6 +36,11 @@ _LAYER_NAMES = {
     "ffn_gate": "mlp.gate_proj",
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
+}
+_GEMMA_NAMES = {
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
 }
 _NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 
@@ -75,6 +82,8 @@ def build_model(file: GGUFFile, config: ModelConfig, device: str) -> Any:
     if missing:
         raise EngineError(f"the file has no tensor for {missing[0]}", where=str(file.path))
     _set_frequencies(model, file, config)
+    if FAMILIES[config.architecture].scales_embedding:
+        model.model.embed_tokens.embed_scale = torch.tensor(config.hidden_size**0.5, dtype=torch.float32)
     return model.eval().requires_grad_(False).to(device)
 
 
@@ -92,11 +101,12 @@ def _empty_model(config: ModelConfig) -> Any:
         head_dim=config.head_size,
         max_position_embeddings=config.context_length,
         rms_norm_eps=config.rms_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        rope_parameters=_rope_parameters(config),
         tie_word_embeddings=config.tied_head,
         bos_token_id=None,
         eos_token_id=None,
         pad_token_id=None,
+        **_window_settings(config),
     )
     return getattr(transformers, class_name)._from_config(theirs, attn_implementation="sdpa")
 
@@ -107,7 +117,8 @@ def _place(model: Any, file: GGUFFile, config: ModelConfig, name: str) -> None:
     stem, kind = name.rsplit(".", 1)
     if stem.startswith("blk."):
         _, layer, part = stem.split(".")
-        path = f"model.layers.{layer}.{_LAYER_NAMES[part]}"
+        names = {**_LAYER_NAMES, **_GEMMA_NAMES} if config.architecture == "gemma3" else _LAYER_NAMES
+        path = f"model.layers.{layer}.{names[part]}"
     else:
         path = _NAMES[stem]
     try:
@@ -118,19 +129,44 @@ def _place(model: Any, file: GGUFFile, config: ModelConfig, name: str) -> None:
     order = to_half_order(config, stem, values.shape[0])
     if order is not None:
         values = values[order]
+    if FAMILIES[config.architecture].norms_add_one and stem.endswith("_norm"):
+        values = values - np.float32(1)
     values = np.array(values)  # float32 tensors come as a view of the file, which torch must not hold
     # A bias that the class has not is simply added: nn.Linear uses one wherever it is set.
     setattr(module, kind, torch.nn.Parameter(torch.from_numpy(values), requires_grad=False))
+
+
+def _rope_parameters(config: ModelConfig) -> dict[str, Any]:
+    """Placeholders: the frequencies are set afterwards."""
+    plain = {"rope_type": "default", "rope_theta": config.rope_theta}
+    if config.architecture != "gemma3":
+        return plain
+    return {"full_attention": plain, "sliding_attention": {**plain, "rope_theta": config.local_rope_theta}}
+
+
+def _window_settings(config: ModelConfig) -> dict[str, Any]:
+    if config.architecture != "gemma3":
+        return {}
+    kinds = ["sliding_attention" if config.is_local(i) else "full_attention" for i in range(config.n_layers)]
+    return {
+        "sliding_window": config.sliding_window,
+        "layer_types": kinds,
+        "query_pre_attn_scalar": config.head_size,
+    }
 
 
 def _set_frequencies(model: Any, file: GGUFFile, config: ModelConfig) -> None:
     """The rotary frequencies, with the file's own factors where it brings them (llama 3.1)."""
     import torch
 
-    exponents = np.arange(0, config.rope_dim, 2, dtype=np.float64) / config.rope_dim
-    frequencies = config.rope_theta**-exponents
+    factors = None
     if "rope_freqs.weight" in file.tensors:
-        frequencies = frequencies / file.dequantize("rope_freqs.weight").reshape(-1).astype(np.float64)
+        factors = file.dequantize("rope_freqs.weight").reshape(-1)
     rotary = model.model.rotary_emb
-    for name in ("inv_freq", "original_inv_freq"):
-        rotary.register_buffer(name, torch.tensor(frequencies, dtype=torch.float32), persistent=False)
+    kinds = {"": False}
+    if config.architecture == "gemma3":
+        kinds = {"full_attention_": False, "sliding_attention_": True}
+    for prefix, is_local in kinds.items():
+        frequencies = rotary_frequencies(config, factors, is_local=is_local)
+        for name in (f"{prefix}inv_freq", f"{prefix}original_inv_freq"):
+            rotary.register_buffer(name, torch.tensor(frequencies, dtype=torch.float32), persistent=False)

@@ -37,7 +37,9 @@ class ModelConfig:
         tied_head: the output head is the embedding table.
         has_qkv_bias: query, key and value projections add a bias.
         has_qk_norm: queries and keys are normalized per head.
-        sliding_window: tokens that a layer with a local window sees, or None.
+        sliding_window: tokens that a layer with a local window sees, itself included, or None.
+        local_layers: which layers see only that window; empty where none does.
+        local_rope_theta: base of the rotary angles in these layers.
     """
 
     architecture: str
@@ -58,6 +60,8 @@ class ModelConfig:
     has_qk_norm: bool
     sliding_window: int | None
     value_size: int = 0
+    local_layers: tuple[bool, ...] = ()
+    local_rope_theta: float = 0.0
 
     @classmethod
     def from_gguf(cls, file: GGUFFile) -> "ModelConfig":
@@ -95,7 +99,13 @@ class ModelConfig:
             has_qkv_bias="blk.0.attn_q.bias" in names or "blk.0.attn_qkv.bias" in names,
             has_qk_norm="blk.0.attn_q_norm.weight" in names,
             sliding_window=entries.whole("attention.sliding_window") or None,
+            local_layers=_local_layers(entries),
+            local_rope_theta=entries.real("rope.freq_base_swa", 10_000.0),
         )
+
+    def is_local(self, layer: int) -> bool:
+        """Whether a layer sees only the sliding window."""
+        return bool(self.local_layers) and self.local_layers[layer]
 
 
 class _Entries:
@@ -127,6 +137,23 @@ class _Entries:
         if not isinstance(value, int | float) or value != value or value < 0:
             raise ModelFileError(f"{self.architecture}.{key} is {value!r}, not a number", where=self.where)
         return value
+
+
+def _local_layers(entries: _Entries) -> tuple[bool, ...]:
+    """Gemma 3: five layers with a window, then one that sees everything, unless the file says otherwise."""
+    n_layers = entries.whole("block_count")
+    if entries.architecture != "gemma3" or not entries.whole("attention.sliding_window"):
+        return ()
+    pattern = entries.metadata.get("gemma3.attention.sliding_window_pattern", 6)
+    if isinstance(pattern, int) and pattern > 0:
+        return tuple((layer + 1) % pattern != 0 for layer in range(n_layers))
+    flags = np.asarray(pattern).reshape(-1)
+    if len(flags) != n_layers:
+        raise ModelFileError(
+            f"gemma3.attention.sliding_window_pattern is for {len(flags)} layers, and there are {n_layers}",
+            where=entries.where,
+        )
+    return tuple(bool(flag) for flag in flags)
 
 
 def _vocab_size(file: GGUFFile, entries: _Entries) -> int:

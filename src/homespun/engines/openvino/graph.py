@@ -15,25 +15,20 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from homespun.engines.errors import EngineError
-from homespun.engines.families import SUPPORTED_ARCHITECTURES
+from homespun.engines.families import FAMILIES, SUPPORTED_ARCHITECTURES
 from homespun.engines.openvino.bank import BankNodes, site_groups
 from homespun.engines.openvino.weights import AffineWeight, FloatWeight, Weight, read_weight
+from homespun.engines.rotary import rotary_frequencies
 from homespun.engines.row_order import to_half_order
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
 
 
 def rotary_tables(
-    config: ModelConfig, n_positions: int, factors: np.ndarray | None
+    config: ModelConfig, n_positions: int, factors: np.ndarray | None, *, is_local: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and sines (n_positions, rope_dim) in float32, computed in float64 (Su et al. 2021).
-
-    `factors` (rope_dim / 2) divide the frequencies, as llama 3.1 files carry in `rope_freqs.weight`.
-    """
-    exponents = np.arange(0, config.rope_dim, 2, dtype=np.float64) / config.rope_dim
-    frequencies = config.rope_theta**-exponents
-    if factors is not None:
-        frequencies = frequencies / factors.astype(np.float64)
+    """Cosines and sines (n_positions, rope_dim) in float32, computed in float64 (see `rotary_frequencies`)."""
+    frequencies = rotary_frequencies(config, factors, is_local=is_local)
     angles = np.arange(n_positions, dtype=np.float64)[:, None] * frequencies[None, :]
     angles = np.concatenate([angles, angles], axis=1)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
@@ -92,6 +87,7 @@ class GraphBuilder:
         self.file = file
         self.config = config
         self.window = window
+        self.family = FAMILIES[config.architecture]
         self._bank = BankNodes() if with_bank else None
         self._states: list[Any] = []
 
@@ -107,12 +103,16 @@ class GraphBuilder:
         for node in inputs:
             node.output(0).set_names({node.get_friendly_name()})
         self._beams = beams
-        self._cos, self._sin = self._rotary(positions)
+        self._turns = self._rotary(positions, is_local=False)
+        if any(config.local_layers):
+            self._local_turns = self._rotary(positions, is_local=True)
         self._mask = self._attention_mask(mask)
         self._batch = ops.gather(ops.shape_of(ids), _ints(0), _ints(0))
         embedding = read_weight(self.file, "token_embd.weight")
         self._embedding = weight_node(embedding, "model.embed_tokens.weight")
         hidden = ops.gather(self._embedding, ids, _ints(0))
+        if self.family.scales_embedding:
+            hidden = ops.multiply(hidden, ops.constant(np.float32(config.hidden_size**0.5)))
         for layer in range(config.n_layers):
             hidden = self._layer(hidden, layer)
         hidden = ops.gather(hidden, asked, _ints(0))
@@ -130,11 +130,11 @@ class GraphBuilder:
             return weight_node(read_weight(self.file, "output.weight"), "lm_head.weight")
         return self._embedding
 
-    def _rotary(self, positions: Any) -> tuple[Any, Any]:
+    def _rotary(self, positions: Any, *, is_local: bool) -> tuple[Any, Any]:
         factors = None
         if "rope_freqs.weight" in self.file.tensors:
             factors = self.file.dequantize("rope_freqs.weight").reshape(-1)
-        cos, sin = rotary_tables(self.config, self.window, factors)
+        cos, sin = rotary_tables(self.config, self.window, factors, is_local=is_local)
         axis = _ints(0)
         heads = _ints(1)
         return (
@@ -177,24 +177,29 @@ class GraphBuilder:
         q, k, v = self._linears(attention_in, layer, 0)
         attention = self._attention(q, k, v, layer)
         (out,) = self._linears(attention, layer, 1)
-        x = ops.add(x, out)
+        x = ops.add(x, self._norm_if_any(out, f"blk.{layer}.post_attention_norm.weight"))
         ffn_in = self._norm(x, f"blk.{layer}.ffn_norm.weight")
         gate, up = self._linears(ffn_in, layer, 2)
-        (down,) = self._linears(ops.multiply(ops.swish(gate), up), layer, 3)
-        return ops.add(x, down)
+        opened = ops.swish(gate) if self.family.activation == "silu" else ops.gelu(gate, "tanh")
+        (down,) = self._linears(ops.multiply(opened, up), layer, 3)
+        return ops.add(x, self._norm_if_any(down, f"blk.{layer}.post_ffw_norm.weight"))
+
+    def _norm_if_any(self, x: Any, name: str) -> Any:
+        return self._norm(x, name) if name in self.file.tensors else x
 
     def _heads(self, x: Any, n_heads: int, norm: str | None) -> Any:
-        """(batch, tokens, n_heads * d) -> (batch, n_heads, tokens, d), with the per-head norm of qwen3."""
+        """(batch, tokens, n_heads * d) -> (batch, n_heads, tokens, d), with qwen3's and gemma3's head norm."""
         x = ops.reshape(x, _ints(0, 0, n_heads, self.config.head_size), True)
-        if norm is not None and norm in self.file.tensors:
-            x = self._norm(x, norm)
+        if norm is not None:
+            x = self._norm_if_any(x, norm)
         return ops.transpose(x, _ints(0, 2, 1, 3))
 
-    def _rotate(self, x: Any) -> Any:
+    def _rotate(self, x: Any, layer: int) -> Any:
+        cos, sin = self._local_turns if self.config.is_local(layer) else self._turns
         half = self.config.head_size // 2
         first, second = ops.variadic_split(x, ops.constant(np.int64(3)), _ints(half, half)).outputs()
         turned = ops.concat([ops.multiply(second, ops.constant(np.float32(-1))), first], -1)
-        return ops.add(ops.multiply(x, self._cos), ops.multiply(turned, self._sin))
+        return ops.add(ops.multiply(x, cos), ops.multiply(turned, sin))
 
     def _cached(self, x: Any, layer: int, what: str) -> Any:
         config = self.config
@@ -218,8 +223,8 @@ class GraphBuilder:
 
     def _attention(self, q: Any, k: Any, v: Any, layer: int) -> Any:
         config = self.config
-        q = self._rotate(self._heads(q, config.n_heads, f"blk.{layer}.attn_q_norm.weight"))
-        k = self._rotate(self._heads(k, config.n_kv_heads, f"blk.{layer}.attn_k_norm.weight"))
+        q = self._rotate(self._heads(q, config.n_heads, f"blk.{layer}.attn_q_norm.weight"), layer)
+        k = self._rotate(self._heads(k, config.n_kv_heads, f"blk.{layer}.attn_k_norm.weight"), layer)
         v = self._heads(v, config.n_kv_heads, None)
         attention = ops.scaled_dot_product_attention(
             q, self._cached(k, layer, "key"), self._cached(v, layer, "value"), self._mask

@@ -11,15 +11,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino as ov
+import openvino.opset13 as ops
 from openvino._offline_transformations import paged_attention_transformation
 
+from homespun.engines.errors import EngineError
 from homespun.engines.openvino.graph import GraphBuilder
 from homespun.engines.openvino.settings import core
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
 
 GRAPH_VERSION = 1  # raise it whenever the graph that `GraphBuilder` builds changes
+_KEY_CACHE, _SLIDING_WINDOW = 3, 10  # inputs of the paged attention operation
 _IMPORT = ".import-"
 _ABANDONED_S = 3600  # no import takes so long
 
@@ -29,7 +33,7 @@ def load_or_build(
 ) -> Any:
     """The paged graph of a file, from the cache folder if it is there (None: no cache)."""
     if cache_path is None:
-        return make_paged(GraphBuilder(file, config, window, with_bank).build())
+        return make_paged(GraphBuilder(file, config, window, with_bank).build(), config)
     folder = cache_path / _key(file, window, with_bank)
     kept = _read(folder)
     if kept is None:
@@ -38,12 +42,29 @@ def load_or_build(
         kept = _read(folder)  # what is read from disk takes no memory of its own
         if kept is None:  # a disk that is full or read-only costs the quick start and nothing else
             kept = model
-    return make_paged(kept)
+    return make_paged(kept, config)
 
 
-def make_paged(model: Any) -> Any:
-    """Turn the graph with states into the paged form, in place."""
+def make_paged(model: Any, config: ModelConfig) -> Any:
+    """Turn the graph with states into the paged form, in place.
+
+    The pass finds a sliding window only in masks of the shapes that it knows, and else leaves it out without
+    a word. So the windows are set here, layer by layer.
+
+    Raises:
+        EngineError: a layer's window did not find its place.
+    """
     paged_attention_transformation(model, False, False, False, False, False, False)
+    wanted = {layer for layer, is_local in enumerate(config.local_layers) if is_local}
+    for node in model.get_ops():
+        if node.get_type_name() == "PagedAttentionExtension":
+            layer = int(node.input(_KEY_CACHE).get_source_output().get_any_name().rsplit(".", 1)[1])
+            if layer in wanted:
+                window = ops.constant(np.int32(config.sliding_window or 0))
+                node.input(_SLIDING_WINDOW).replace_source_output(window.output(0))
+                wanted.discard(layer)
+    if wanted:
+        raise EngineError(f"OpenVINO has no place for the sliding window of layer {min(wanted)}")
     return model
 
 
