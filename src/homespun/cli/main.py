@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("homespun.cli.search", "Find the passages of a library that fit a query."),
     "run": ("homespun.cli.run", "Let a model write: one prompt, or a chat."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
+    "keys": ("homespun.cli.keys", "Keep, list and remove keys of remote servers."),
     "pull": ("homespun.cli.pull", "Fetch a model from a hub or a registry."),
     "convert": (
         "homespun.cli.convert",

@@ -6,9 +6,11 @@ from typing import cast, get_args
 from homespun.engines.choose import EngineChoice, open_engine
 from homespun.engines.engine import Engine, EngineOptions
 from homespun.engines.errors import EngineError
+from homespun.engines.providers import remote_model
 from homespun.models.errors import UnknownModelError
 from homespun.models.home import Home
 from homespun.progress import Progress, no_progress
+from homespun.sizing.prices import read_price
 
 ENGINES: tuple[str, ...] = get_args(EngineChoice)
 
@@ -21,7 +23,7 @@ def model_path(home: Home, name: str | None) -> Path:
     """
     if name is not None and (name.endswith(".gguf") or "/" in name):
         path = Path(name).expanduser()
-        if not path.is_file():
+        if not path.is_file() and not path.is_dir():
             raise UnknownModelError("there is no such file", where=name)
         return path
     if name is None and not home.models():
@@ -42,14 +44,24 @@ def load_engine(
     engine: str = "auto",
     progress: Progress = no_progress,
 ) -> Engine:
-    """Load a model by name or path; its imported graph and measurements are kept in the home's cache.
+    """Load a model by name, path, URL or `PROVIDER:MODEL`.
+
+    A local one's imported graph and measurements are kept in the home's cache.
 
     Raises:
         UnknownModelError: no such model.
         EngineError: no engine here can run it, or an unknown engine was asked for.
+        RemoteError: a remote model without a key, or whose server cannot be reached.
     """
     if engine not in ENGINES:
         raise EngineError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}")
+    remote = remote_model(name)
+    if remote is not None:
+        if engine != "auto":
+            raise EngineError(f"a remote model has no engine here; engine is {engine!r}")
+        from homespun.engines.remote_engine import RemoteEngine
+
+        return RemoteEngine(remote, options, price=read_price(home.root, remote.shown))
     path = model_path(home, name)
     return open_engine(
         path,

@@ -1,0 +1,178 @@
+"""One remote server through the openai package: who is there, one answer as a stream, failures as sentences."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from homespun.engines.engine import GenerateOptions
+from homespun.engines.errors import ConstraintError, RemoteError
+from homespun.engines.keys import find_key
+from homespun.engines.providers import RemoteModel, known_server
+
+TIMEOUT_S = 120.0  # without a byte
+CONNECT_TIMEOUT_S = 10.0
+MAX_RETRIES = 4  # of busy servers and cut connections, before the first byte; the server's wait is honoured
+
+
+class RemoteClient:
+    """Safe to use from several threads."""
+
+    def __init__(self, remote: RemoteModel, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Prepare; nothing is sent unless the server has to be asked which model it has.
+
+        Raises:
+            RemoteError: no key, no such server, or several models and none named.
+        """
+        import httpx2
+        from openai import OpenAI
+
+        self._key = find_key(remote.provider)
+        self._client = OpenAI(
+            api_key=self._key or "none",
+            base_url=remote.provider.base_url,
+            timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
+            max_retries=MAX_RETRIES,
+        )
+        self.remote = remote
+        self.window = 0
+        if not remote.provider.needs_key:
+            self._look()
+
+    def __repr__(self) -> str:
+        return f"RemoteClient({self.remote.shown})"
+
+    def stream(self, messages: list[dict[str, str]], options: GenerateOptions, seed: int) -> Iterator[Any]:
+        """The server's chunks of one answer.
+
+        Raises:
+            RemoteError: any failure, in one sentence.
+        """
+        with self.told():
+            stream = self._client.chat.completions.create(**self._body(messages, options, seed))
+            try:
+                yield from stream
+            finally:
+                stream.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def check(self, options: GenerateOptions) -> None:
+        """Refuse what this server would ignore.
+
+        Raises:
+            RemoteError, ConstraintError: naming the option.
+        """
+        known = {ours for ours, _ in self.remote.provider.extras}
+        defaults = GenerateOptions()
+        for name in ("top_k", "min_p", "repeat_penalty"):
+            if name not in known and getattr(options, name) != getattr(defaults, name):
+                raise RemoteError(f"{name} is not known to be obeyed by {self.remote.shown}")
+        if options.n_best > self.remote.provider.max_alternatives:
+            most = self.remote.provider.max_alternatives
+            told = f"at most {most} alternatives a token" if most else "no alternatives"
+            raise RemoteError(f"{self.remote.shown} reports {told}; n_best is {options.n_best}")
+        for name in ("regex", "grammar"):
+            if getattr(options, name):
+                raise ConstraintError(f"a {name} cannot be enforced on a remote model")
+        if options.json_schema:
+            _schema(options)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turns every failure of the library into one sentence without the key."""
+        import httpx2
+        import openai
+
+        try:
+            yield
+        except openai.AuthenticationError as error:
+            raise self._error("refuses the key", error, self._key_remedy()) from None
+        except openai.PermissionDeniedError as error:
+            raise self._error("does not allow it with this key", error, self._key_remedy()) from None
+        except openai.NotFoundError as error:
+            raise self._error(f"has no model {self.remote.model!r} there", error) from None
+        except openai.APITimeoutError:
+            raise RemoteError(
+                f"{self.remote.shown} did not answer in time", remedy="Try again later."
+            ) from None
+        except openai.APIConnectionError as error:
+            cause = error.__cause__ or error
+            raise self._error(
+                "cannot be reached", cause, "Is the server running, and the address right?"
+            ) from None
+        except openai.APIStatusError as error:
+            raise self._error(f"answered with error {error.status_code}", error) from None
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
+            raise self._error("did not answer as an OpenAI-compatible server does", error) from None
+
+    def _error(self, what: str, error: BaseException, remedy: str = "") -> RemoteError:
+        body = getattr(error, "body", None)
+        reason = body.get("message") if isinstance(body, dict) else None
+        text = " ".join(str(reason or error).split())[:200]
+        if text.startswith(("<", "Error code")) or "<html" in text.lower():
+            text = "a web page, or nothing that can be read"
+        if self._key:
+            text = text.replace(self._key, "(the key)")
+        return RemoteError(f"{self.remote.shown} {what} ({text})", remedy=remedy)
+
+    def _key_remedy(self) -> str:
+        provider = self.remote.provider
+        return f"Check {provider.key_variable}, or run `homespun keys set {provider.name}` again."
+
+    def _look(self) -> None:
+        """Ask which models there are: picks the only one, and learns the window and the kind of server."""
+        from dataclasses import replace
+
+        with self.told():
+            models = list(self._client.models.list())
+        names = [model.id for model in models]
+        if not self.remote.model and len(names) != 1:
+            some = ", ".join(names[:10]) or "none"
+            raise RemoteError(
+                f"{self.remote.provider.base_url} has {len(names)} models ({some})",
+                remedy=f"Name one: {self.remote.provider.base_url}#MODEL.",
+            )
+        chosen = next((model for model in models if model.id == (self.remote.model or names[0])), None)
+        if chosen is None:
+            raise RemoteError(
+                f"{self.remote.provider.base_url} has no model {self.remote.model!r}; it has {', '.join(names[:10])}"
+            )
+        extra = chosen.model_extra or {}
+        meta = extra.get("meta") or {}
+        self.window = int(extra.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train") or 0)
+        provider = known_server(self.remote.provider, str(getattr(chosen, "owned_by", "")))
+        self.remote = replace(self.remote, model=chosen.id, provider=provider)
+
+    def _body(self, messages: list[dict[str, str]], options: GenerateOptions, seed: int) -> dict[str, Any]:
+        provider = self.remote.provider
+        body: dict[str, Any] = {
+            "model": self.remote.model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            provider.limit_name: options.max_new_tokens,
+            "temperature": options.temperature,
+            "extra_body": {theirs: getattr(options, ours) for ours, theirs in provider.extras},
+        }
+        if options.temperature > 0:
+            body |= {"top_p": options.top_p, "seed": seed % 2**31}
+        if options.stop:
+            body["stop"] = list(options.stop[:4])  # ours are looked for here as well
+        if provider.max_alternatives:
+            body |= {"logprobs": True, "top_logprobs": max(options.n_best, 1)}
+        if options.json_schema:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": _schema(options)},
+            }
+        return body
+
+
+def _schema(options: GenerateOptions) -> Any:
+    try:
+        return json.loads(options.json_schema)
+    except ValueError as error:
+        raise ConstraintError(f"the JSON schema is no JSON ({error})") from None
