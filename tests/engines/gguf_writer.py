@@ -90,7 +90,7 @@ def quantize(values: np.ndarray, ggml_type: str) -> np.ndarray:
         return values.astype(np.float32)
     if ggml_type == "F16":
         return values.astype(np.float16)
-    if not ggml_type.endswith("_K"):
+    if not ggml_type.endswith("_K") and not ggml_type.startswith("IQ"):
         return quants.quantize(np.ascontiguousarray(values, np.float32), kind)
     import libgguf
 
@@ -149,6 +149,20 @@ def write_script(path: Path, shape: Shape, chain: Sequence[int]) -> Path:
     return _write(path, shape, tensors, vectors)
 
 
+def add_tokenizer(writer: Any) -> None:
+    """The tiny tokenizer and its chat template."""
+    tokens = vocabulary()
+    n_plain = len(tokens) - len(MARKERS)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * n_plain + [3] * len(MARKERS))
+    writer.add_token_merges(MERGES)
+    writer.add_bos_token_id(n_plain)
+    writer.add_eos_token_id(n_plain)  # not what ends a turn: that is <|im_end|>
+    writer.add_chat_template(TEMPLATE)
+
+
 def _write(path: Path, shape: Shape, tensors: Mapping[str, Any], vectors: Mapping[str, Any]) -> Path:
     import gguf
 
@@ -170,16 +184,7 @@ def _write(path: Path, shape: Shape, tensors: Mapping[str, Any], vectors: Mappin
     if shape.linear_factor:
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(shape.linear_factor)
-    tokens = vocabulary()
-    n_plain = len(tokens) - len(MARKERS)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * n_plain + [3] * len(MARKERS))
-    writer.add_token_merges(MERGES)
-    writer.add_bos_token_id(n_plain)
-    writer.add_eos_token_id(n_plain)  # not what ends a turn: that is <|im_end|>
-    writer.add_chat_template(TEMPLATE)
+    add_tokenizer(writer)
     kind = gguf.GGMLQuantizationType[shape.ggml_type]
     for name, values in tensors.items():
         writer.add_tensor(name, quantize(values, shape.ggml_type), raw_dtype=kind)

@@ -1,13 +1,15 @@
 """The llama.cpp engine: every GGUF that llama.cpp runs, behind the `Engine` protocol.
 
-The server is asked for one token at a time, with the prompt as ids. Its own slots keep the keys and values,
-so a step computes only what is new, and everything that this product promises stays ours: ids, characters,
-stop texts, cancelling. Probabilities are those of the raw logits. Where the most probable token is wanted,
-the server is made to draw a harmless one (a bias on its logit, which leaves the reported probabilities
-alone): it reports nothing for a token that is only a part of a character.
+The server writes a few tokens a request, more the longer an answer gets, with the prompt as ids; its slots keep
+the keys and values, so that only what is new is computed. Ids, characters, stop texts and cancelling stay ours:
+tokens are taken one by one, and those after an end are dropped. Probabilities are those of the raw logits; for
+a token that is only a part of a character the server reports none, and they are asked for on their own.
+Where an answer is constrained, every token is drawn here from the whole distribution.
 """
 
+import codecs
 import tempfile
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -28,7 +30,7 @@ from homespun.engines.engine import (
     Request,
     ScoreRequest,
 )
-from homespun.engines.errors import EngineError
+from homespun.engines.errors import ConstraintError, EngineError
 from homespun.engines.llama_cpp_adapter import write_adapter_gguf
 from homespun.engines.llama_cpp_process import ServerSettings
 from homespun.engines.llama_cpp_server import Drawn, LlamaCppServer, Version
@@ -46,6 +48,8 @@ from homespun.progress import Progress, no_progress
 
 DEFAULT_CACHE_TOKENS = 32768
 MAX_SLOTS = 16
+MAX_CHUNK = 16
+_CHUNKS = ((1, 1), (5, 4), (13, 8))  # tokens asked for at once while fewer than so many are written
 
 _Result = TypeVar("_Result")
 
@@ -96,6 +100,7 @@ class LlamaCppEngine(LoadedModel):
         self._folder = tempfile.TemporaryDirectory(prefix="homespun-llama-cpp-")
         self._forced_id = self._tokenizer.encode(".")[-1]
         self._n_versions = 0
+        self._written: dict[int, deque[Drawn]] = {}
         self._server = LlamaCppServer(self._settings)
         self._facts = self._read_facts(path, options)
 
@@ -157,6 +162,9 @@ class LlamaCppEngine(LoadedModel):
         check_tokens(request.token_ids, room=1, window=self._window, n_vocab=self._tokenizer.n_vocab)
         self._server.current(request.adapter)
 
+        if request.options.repeat_penalty != 1 and _is_constrained(request.options):
+            raise ConstraintError("llama.cpp does not take a repeat penalty together with a constraint here")
+
         def advance(sequence: Writing) -> None:
             self._advance(sequence, request.options)
 
@@ -181,28 +189,50 @@ class LlamaCppEngine(LoadedModel):
 
     def _advance(self, sequence: Writing, options: GenerateOptions) -> None:
         running = self._server.enter(id(sequence), sequence.adapter)
+        if sequence.is_constrained:
+            sequence.take(self._distribution(sequence.token_ids, running)[None])
+            return
         drawn = self._next(sequence, running, options)
         if sequence.n_computed == 0:
             sequence.n_cached = drawn.n_cached
         sequence.n_computed = len(sequence.token_ids)
         if not sequence.is_cancelled:
+            if drawn.log_probability is None:
+                drawn = self._with_probability(drawn, sequence.token_ids, running)
             assert drawn.log_probability is not None
             sequence.add(drawn.token_id, drawn.log_probability, drawn.best[: options.n_best])
 
     def _next(self, sequence: Writing, version: Version | None, options: GenerateOptions) -> Drawn:
-        """The next token by the options, with its log-probability and the best ones'."""
-        ids, n_best = sequence.token_ids, options.n_best
-        if options.temperature == 0 and options.repeat_penalty == 1:
-            told = self._server.ask(ids, version, n_best=n_best, force=self._forced_id)
-            return replace(told, token_id=told.best[0].token_id, log_probability=told.best[0].log_probability)
-        drawn = self._server.ask(ids, version, n_best=n_best, draw=_draw(options, sequence))
-        if drawn.log_probability is not None:
-            return drawn
-        told = self._server.ask(ids, version, n_best=self._config.vocab_size, force=self._forced_id)
+        """The next of the tokens that the server has written, which writes on when they are used up."""
+        written = self._written.setdefault(id(sequence), deque())
+        if not written:
+            ids = sequence.token_ids
+            n_tokens = chunk_tokens(sequence.n_written, sequence.n_total - len(ids))
+            draw = _draw(options, sequence, n_tokens)
+            written += self._server.write(
+                ids, version, n_tokens, n_best=options.n_best, draw=draw, are_whole=self._are_whole
+            )
+        return written.popleft()
+
+    def _are_whole(self, token_ids: Sequence[int]) -> list[bool]:
+        """After which of these tokens their text ends with a whole character."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        whole = []
+        for token_id in token_ids:
+            decoder.decode(
+                b"" if self._tokenizer.is_control(token_id) else self._tokenizer.token_bytes(token_id)
+            )
+            whole.append(not decoder.getstate()[0])
+        return whole
+
+    def _with_probability(self, drawn: Drawn, before: Sequence[int], version: Version | None) -> Drawn:
+        n_vocab = self._config.vocab_size
+        told = self._server.ask(before, version, n_best=n_vocab, force=self._forced_id)
         value = next(c.log_probability for c in told.best if c.token_id == drawn.token_id)
         return replace(drawn, log_probability=value, best=told.best)
 
     def _leave(self, sequence: Writing) -> None:
+        self._written.pop(id(sequence), None)
         self._server.leave(id(sequence))
 
     def _score(self, request: ScoreRequest) -> FloatArray:
@@ -257,13 +287,26 @@ class _Stream(SteppedStream):
             pass
 
 
+def _is_constrained(options: GenerateOptions) -> bool:
+    return bool(options.json_schema or options.regex or options.grammar)
+
+
 def _n_slots(window: int, cache_tokens: int) -> int:
     """Requests that can run at once, each with the whole window."""
     return max(1, min(MAX_SLOTS, (cache_tokens or DEFAULT_CACHE_TOKENS) // window))
 
 
-def _draw(options: GenerateOptions, sequence: Writing) -> dict[str, Any]:
-    """The server's sampler, in our order, with a seed of its own for each step."""
+def chunk_tokens(n_written: int, n_left: int) -> int:
+    """Tokens to ask for at once: 1 for the first words, then more. Only the place decides, so that the same
+    seed gives the same text."""
+    n_tokens = next((size for limit, size in _CHUNKS if n_written < limit), MAX_CHUNK)
+    return max(1, min(n_tokens, n_left))
+
+
+def _draw(options: GenerateOptions, sequence: Writing, n_tokens: int) -> dict[str, Any]:
+    """The server's sampler, in our order, with a seed of its own for each request."""
+    if options.temperature == 0 and options.repeat_penalty == 1:
+        return {"samplers": ["temperature"], "temperature": 0.0}
     seeds = np.random.SeedSequence([sequence.seed, len(sequence.token_ids)])
     return {
         "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
@@ -272,6 +315,6 @@ def _draw(options: GenerateOptions, sequence: Writing) -> dict[str, Any]:
         "top_p": options.top_p,
         "min_p": options.min_p,
         "repeat_penalty": options.repeat_penalty,
-        "repeat_last_n": len(sequence.token_ids),
+        "repeat_last_n": len(sequence.token_ids) + n_tokens,
         "seed": int(seeds.generate_state(1)[0]) % (2**32 - 1),  # the last one means: any
     }

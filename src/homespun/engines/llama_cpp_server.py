@@ -1,7 +1,7 @@
 """llama.cpp's server as the engine needs it: one next token at a time, with adapters, started as needed."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,28 +131,63 @@ class LlamaCppServer:
         draw: Mapping[str, Any] | None = None,
     ) -> Drawn:
         """One next token: `force`d, or drawn by the server's sampler with the settings `draw`."""
+        told = draw or {"temperature": 0.0, "samplers": ["temperature"], "logit_bias": [[force, FORCE]]}
+        answer = self._complete(token_ids, version, 1, n_best, told)
+        entries = answer.get("completion_probabilities") or []
+        return _drawn(int(answer["tokens"][0]), entries[0] if entries else None, _n_cached(answer))
+
+    def write(
+        self,
+        token_ids: Sequence[int],
+        version: Version | None,
+        n_tokens: int,
+        *,
+        n_best: int,
+        draw: Mapping[str, Any],
+        are_whole: Callable[[Sequence[int]], list[bool]],
+    ) -> list[Drawn]:
+        """Up to n next tokens in one request; fewer where the server's model ends the text.
+
+        Args:
+            are_whole: for written tokens, after which of them the text ends with a whole character. The server
+                reports probabilities for these only.
+        """
+        answer = self._complete(token_ids, version, n_tokens, n_best, draw)
+        tokens = [int(token) for token in answer["tokens"]]
+        entries = answer.get("completion_probabilities") or []
+        is_whole = are_whole(tokens)
+        whole = [token for token, yes in zip(tokens, is_whole, strict=True) if yes]
+        if whole != [int(entry["id"]) for entry in entries]:  # its idea of a character is another one
+            is_whole = [False] * len(tokens)
+        left = iter(entries)
+        n_cached = _n_cached(answer)
+        return [
+            _drawn(token, next(left) if yes else None, n_cached)
+            for token, yes in zip(tokens, is_whole, strict=True)
+        ]
+
+    def _complete(
+        self,
+        token_ids: Sequence[int],
+        version: Version | None,
+        n_tokens: int,
+        n_best: int,
+        draw: Mapping[str, Any],
+    ) -> dict[str, Any]:
         body: dict[str, Any] = {
             "prompt": list(token_ids),
-            "n_predict": 1,
+            "n_predict": n_tokens,
             "n_probs": max(n_best, 1),
             "post_sampling_probs": False,
             "return_tokens": True,
             "cache_prompt": True,
             "stream": False,
             "response_fields": ["tokens", "completion_probabilities", "timings/cache_n"],
-            **(draw or {"temperature": 0.0, "samplers": ["temperature"], "logit_bias": [[force, FORCE]]}),
+            **draw,
         }
         number = version.number if version is not None else 0
         with self._slots.lease(token_ids, number) as slot:
-            answer = self._post(body, slot.number, version)
-        told = answer.get("completion_probabilities") or []
-        best = told[0]["top_logprobs"] if told else []
-        return Drawn(
-            token_id=int(answer["tokens"][0]),
-            log_probability=float(told[0]["logprob"]) if told else None,
-            best=tuple(Candidate(int(entry["id"]), float(entry["logprob"])) for entry in best),
-            n_cached=int(answer.get("timings/cache_n", answer.get("cache_n", 0)) or 0),
-        )
+            return self._post(body, slot.number, version)
 
     def close(self) -> None:
         """End the process."""
@@ -213,3 +248,14 @@ class LlamaCppServer:
     def _check_open(self) -> None:
         if self._is_closed:
             raise EngineError("the engine is closed")
+
+
+def _drawn(token_id: int, entry: Mapping[str, Any] | None, n_cached: int) -> Drawn:
+    if entry is None:
+        return Drawn(token_id, None, (), n_cached)
+    best = tuple(Candidate(int(other["id"]), float(other["logprob"])) for other in entry["top_logprobs"])
+    return Drawn(token_id, float(entry["logprob"]), best, n_cached)
+
+
+def _n_cached(answer: Mapping[str, Any]) -> int:
+    return int(answer.get("timings/cache_n", answer.get("cache_n", 0)) or 0)
