@@ -30,6 +30,20 @@ def starter_embedder() -> Path:
     return fetch_starter_embedder(Home.open())
 
 
+@pytest.fixture(scope="session")
+def gemma_gguf() -> Path:
+    """Gemma 3 270M (base), Q4_K_M; too large to fetch unasked."""
+    given = os.environ.get("HOMESPUN_TEST_GEMMA")
+    if given:
+        return Path(given)
+    from homespun.models.home import Home
+
+    for model in Home.open().models():
+        if model.name == "gemma3-270m" and model.path.is_file():
+            return model.path
+    pytest.skip("needs Gemma 3 270M: run `homespun models add gemma3-270m` (254 MB)")
+
+
 @pytest.fixture
 def home(tmp_path):
     """A home of its own for one test."""

