@@ -6,8 +6,9 @@ whatever it spells (see `untrusted.py`).
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -18,7 +19,8 @@ from homespun.models.gguf import GGUFFile
 from homespun.models.tokenizer import Tokenizer
 from homespun.models.untrusted import MarkerGuard, unused_character
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+Turn = dict[str, Any]
 
 #: For a model that brings no template: names before the turns, a blank line between them.
 FALLBACK_TEMPLATE = (
@@ -34,16 +36,28 @@ FALLBACK_STOP_TEXTS = ("\nUser:",)
 
 
 @dataclass(frozen=True)
+class ToolCall:
+    """A function that the model wants called, with its arguments by name (JSON values)."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True)
 class Message:
     """One turn of a chat.
 
     Attributes:
-        role: who speaks.
+        role: who speaks; `tool` is what a called tool answered.
         content: what they say; any text.
+        tool_calls: what an assistant's turn asked for.
+        name: of the tool that answers.
     """
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
@@ -89,7 +103,13 @@ class ChatTemplate:
         """
         return cls(folder.chat_template, tokenizer, str(folder.path))
 
-    def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[int]:
+    def encode(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
         """The tokens of a chat. No begin token is added beyond what the template writes.
 
         For contents that spell no marker these are the ids that transformers' `apply_chat_template`
@@ -97,12 +117,14 @@ class ChatTemplate:
 
         Args:
             messages: the turns so far.
+            tools: functions that the model may ask for, each with `name`, `description` and `parameters`
+                (a JSON schema), or such an object under `function`.
             add_generation_prompt: end with the beginning of the assistant's turn.
 
         Raises:
             TemplateError: the template refuses these messages.
         """
-        rendered, sentinel = self._render_guarded(messages, add_generation_prompt)
+        rendered, sentinel = self._render_guarded(messages, tools, add_generation_prompt)
         ids: list[int] = []
         for run, marker_id in self._tokenizer.split_markers(rendered):
             ids.extend(self._tokenizer.encode(run.replace(sentinel, "")))
@@ -110,13 +132,19 @@ class ChatTemplate:
                 ids.append(marker_id)
         return ids
 
-    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        add_generation_prompt: bool = True,
+    ) -> str:
         """The chat as text, for people to look at; encode messages with `encode`, not this text.
 
         Raises:
             TemplateError: the template refuses these messages.
         """
-        rendered, sentinel = self._render_guarded(messages, add_generation_prompt)
+        rendered, sentinel = self._render_guarded(messages, tools, add_generation_prompt)
         return rendered.replace(sentinel, "")
 
     @cached_property
@@ -129,31 +157,75 @@ class ChatTemplate:
             return False
         return probe in rendered
 
-    def _render_guarded(self, messages: Sequence[Message], add_generation_prompt: bool) -> tuple[str, str]:
+    @cached_property
+    def supports_tools(self) -> bool:
+        """Whether the template has a place for tools that the model may ask for."""
+        probe = unused_character([self.text])
+        tool = _tool({"name": probe, "description": "", "parameters": {"type": "object", "properties": {}}})
+        for turns in ([_turn("user", "Hello")], [_turn("system", "Be kind."), _turn("user", "Hello")]):
+            try:
+                if probe in self._run(turns, True, [tool]):
+                    return True
+            except TemplateError:
+                continue
+        return False
+
+    def _render_guarded(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], add_generation_prompt: bool
+    ) -> tuple[str, str]:
         if not messages:
             raise TemplateError("there is no message to answer")
-        sentinel = unused_character([self.text, *(message.content for message in messages)])
-        turns = [_turn(message.role, self._guard.guard(message.content, sentinel)) for message in messages]
+        uses_tools = bool(tools) or any(message.tool_calls or message.role == "tool" for message in messages)
+        if uses_tools and not self.supports_tools:
+            raise TemplateError(
+                "this model's chat template has no place for tools",
+                where=self._where,
+                remedy="Use a model that was trained to call tools, or leave them out.",
+            )
+        plain = [_as_turn(message) for message in messages]
+        offered = [_tool(tool) for tool in tools]
+        sentinel = unused_character([self.text, *_texts(plain), *_texts(offered)])
+        turns = [{**self._guarded(turn, sentinel), "role": turn["role"]} for turn in plain]
         if turns[0]["role"] == "system" and not self.supports_system:
             turns = _system_into_user(turns)
-        return self._run(turns, add_generation_prompt), sentinel
+        return self._run(turns, add_generation_prompt, self._guarded(offered, sentinel) or None), sentinel
 
-    def _run(self, turns: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        import jinja2
+    def _guarded(self, value: Any, sentinel: str) -> Any:
+        """The same value; no text in it spells a marker. What the roles are called stays."""
+        if isinstance(value, str):
+            return self._guard.guard(value, sentinel)
+        if isinstance(value, list):
+            return [self._guarded(item, sentinel) for item in value]
+        if isinstance(value, Mapping):
+            return {
+                key if key in _FIXED_KEYS else self._guarded(key, sentinel): item
+                if (key, item) == ("type", "function")
+                else self._guarded(item, sentinel)
+                for key, item in value.items()
+            }
+        return value
 
+    def _run(self, turns: list[Turn], add_generation_prompt: bool, tools: Any = None) -> str:
+        from homespun.models.template_sandbox import Budget
+
+        n_characters = sum(len(text) for turn in turns for text in _texts(turn)) + sum(
+            map(len, _texts(tools))
+        )
         try:
             return str(
-                self._program.render(
+                self._program.environment.render(
+                    self._program,
+                    Budget(len(turns), n_characters),
                     messages=turns,
-                    tools=None,
+                    tools=tools,
                     documents=None,
                     add_generation_prompt=add_generation_prompt,
                     **self._named_tokens(),
                 )
             )
-        except (jinja2.TemplateError, TypeError, KeyError, ValueError, OverflowError) as error:
+        except Exception as error:  # the program is a stranger's and may raise anything
             raise TemplateError(
-                f"the model's chat template refuses these messages: {error}",
+                f"the model's chat template refuses these messages: {_one_line(error)}",
                 where=self._where,
                 remedy="Most templates want user and assistant messages in turn, beginning with a user.",
             ) from error
@@ -171,11 +243,61 @@ class ChatTemplate:
         return tokens
 
 
-def _turn(role: str, content: str) -> dict[str, str]:
+#: Names that templates look up; they are ours, whatever a marker is called.
+_FIXED_KEYS = frozenset(
+    [
+        "role",
+        "content",
+        "name",
+        "tool_calls",
+        "type",
+        "function",
+        "arguments",
+        "description",
+        "parameters",
+        "properties",
+        "required",
+    ]
+)
+
+
+def _turn(role: str, content: str) -> Turn:
     return {"role": role, "content": content}
 
 
-def _system_into_user(turns: list[dict[str, str]]) -> list[dict[str, str]]:
+def _as_turn(message: Message) -> Turn:
+    """A message in the form in which transformers hands it to templates."""
+    turn = _turn(message.role, message.content)
+    if message.name is not None:
+        turn["name"] = message.name
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}
+            for call in message.tool_calls
+        ]
+    return turn
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise TemplateError(
+            "a tool has no name",
+            remedy='Give each as {"name": ..., "description": ..., "parameters": {...}}.',
+        )
+    return {"type": "function", "function": dict(function)}
+
+
+def _texts(value: Any) -> list[str]:
+    """Every text in a JSON value, keys too."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for pair in value.items() for part in pair for text in _texts(part)]
+    return [text for item in value for text in _texts(item)] if isinstance(value, (list, tuple)) else []
+
+
+def _system_into_user(turns: list[Turn]) -> list[Turn]:
     """For templates without a system turn: what it says opens the first user turn."""
     system, *rest = turns
     if not rest or rest[0]["role"] != "user":
@@ -185,44 +307,41 @@ def _system_into_user(turns: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def _compile(text: str, where: str | None) -> Any:
     import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=[_generation_tag(), "jinja2.ext.loopcontrols"],
-    )
-    environment.filters["tojson"] = _tojson
+    from homespun.models.template_sandbox import GenerationTag, TemplateSandbox
+
+    environment = TemplateSandbox([GenerationTag, "jinja2.ext.loopcontrols"])
+    environment.filters["tojson"] = environment.bounded_filter("tojson", _tojson)
     environment.globals["raise_exception"] = _raise_exception
     environment.globals["strftime_now"] = _strftime_now
+    remedy = "Get a newer file of the same model."
     try:
         return environment.from_string(text)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateError(
             f"the model's chat template is not valid Jinja (line {error.lineno}: {error.message})",
             where=where,
-            remedy="Get a newer file of the same model.",
+            remedy=remedy,
+        ) from None
+    except (RecursionError, SyntaxError, MemoryError, ValueError, jinja2.TemplateError) as error:
+        raise TemplateError(
+            f"the model's chat template cannot be compiled ({_one_line(error)})", where=where, remedy=remedy
         ) from None
 
 
-def _generation_tag() -> Any:
-    """`{% generation %}`, which some templates put around the assistant's text; it changes nothing."""
-    from jinja2 import nodes
-    from jinja2.ext import Extension
-
-    class GenerationTag(Extension):
-        tags = {"generation"}  # noqa: RUF012
-
-        def parse(self, parser: Any) -> Any:
-            line = next(parser.stream).lineno
-            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return nodes.Scope(body, lineno=line)
-
-    return GenerationTag
-
-
 def _tojson(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+    text = json.dumps(value, ensure_ascii=False, **options)
+    # A private character that keeps markers apart must stay one to be taken out again.
+    return re.sub("[^\x00-\x7f\U000f0000-\U000ffffd]+", _escaped, text) if ensure_ascii else text
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def _raise_exception(message: str) -> None:
