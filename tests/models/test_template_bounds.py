@@ -24,7 +24,7 @@ HOSTILE = [
     "{% for i in range(99999) if range(99999) | list | length == 0 %}{% endfor %}",
     "{% for i in range(99999) %}{% for j in range(99999) if false %}{% endfor %}{% endfor %}",
     "{{ 'x' * 10**10 }}", "{{ 10**10 * 'x' }}", "{{ [0] * 10**10 }}", "{% if ('x' * 10**10) %}{% endif %}",
-    "{{ 9**9**9**9 }}", "{{ (2**4000) * (2**4000) }}", "{% autoescape 'x' | center(10**10) %}{% endautoescape %}",
+    "{{ 9**9**9**9**9 }}", "{{ (2**4000) * (2**4000) }}", "{% autoescape 'x' | center(10**10) %}{% endautoescape %}",
     "{% macro m(n) %}{{ m(n) }}{% endmacro %}{{ m(1) }}",
     "{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(100) }}",
     "{% for i in [1] recursive %}{{ loop([1, 1]) }}{% endfor %}",
@@ -43,9 +43,9 @@ HOSTILE = [
     "{% set x = 'y' * 5000000 %}{% for i in range(99999) %}{{ 'zz' in x }}{% endfor %}",
     "{% for i in range(99999) %}" + "x" * 100000 + "{% endfor %}",
     "{{ ('x' * 3000000).strip('y' * 3000000) }}", "{{ lipsum(n=10**9) }}", "{{ 1 / 0 }}",
-    "{{ ''['__class__'] }}", "{{ ().__class__.__base__ }}", "{{ messages | attr('__class__') }}",
-    "{{ raise_exception.__globals__ }}", "{{ namespace.__init__.__globals__ }}", "{{ self._TemplateReference__context }}",
-    "{% include '/etc/passwd' %}", "{{ '{0.__class__}'.format('') }}", "{{" + "(" * 3000 + ")" * 3000 + "}}",
+    "{{ ().__class__.__base__ }}", "{{ messages | attr('__class__') }}",
+    "{{ namespace.__init__.__globals__ }}",
+    "{% include '/etc/passwd' %}", "{{" + "(" * 3000 + ")" * 3000 + "}}",
     "{% for a in [1] %}" * 40 + "{% endfor %}" * 40,
 ]  # fmt: skip
 
@@ -58,6 +58,17 @@ def test_a_hostile_template_is_refused_in_one_sentence(tokenizer, template):
     assert "\n" not in caught.value.sentence() and len(caught.value.sentence()) < 700
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown_mib < 400
+
+
+HIDDEN = [
+    "''['__class__']", "raise_exception.__globals__", "self._TemplateReference__context",
+    "'{0.__class__}'.format('')", "'{a.__class__}'.format_map({'a': 1})", "namespace.__init__",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", HIDDEN)
+def test_the_insides_of_python_are_not_there(tokenizer, expression):
+    assert ChatTemplate("{{ " + expression + " }}", tokenizer).render([Message("user", "Hi")]) == ""
 
 
 def test_long_chats_are_within_the_bounds(tokenizer):

@@ -244,21 +244,10 @@ class ChatTemplate:
 
 
 #: Names that templates look up; they are ours, whatever a marker is called.
-_FIXED_KEYS = frozenset(
-    [
-        "role",
-        "content",
-        "name",
-        "tool_calls",
-        "type",
-        "function",
-        "arguments",
-        "description",
-        "parameters",
-        "properties",
-        "required",
-    ]
-)
+_FIXED_KEYS = frozenset({
+    "role", "content", "name", "tool_calls", "type", "function", "arguments", "description", "parameters",
+    "properties", "required",
+})  # fmt: skip
 
 
 def _turn(role: str, content: str) -> Turn:

@@ -8,7 +8,7 @@ it is made. No clock and no tracing: the same template and messages always end t
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 from jinja2 import nodes
@@ -19,71 +19,17 @@ from jinja2.utils import Namespace, pass_context
 from jinja2.visitor import NodeTransformer
 
 #: Filters that are there; of Jinja's own the ones that need no large work, and that templates use.
-FILTERS = [
-    "abs",
-    "capitalize",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "forceescape",
-    "indent",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "sort",
-    "string",
-    "sum",
-    "title",
-    "tojson",
-    "trim",
-    "unique",
-    "upper",
-    "wordcount",
-]
+FILTERS = (
+    "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
+    "forceescape", "indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min",
+    "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr", "sort", "string",
+    "sum", "title", "tojson", "trim", "unique", "upper", "wordcount",
+)  # fmt: skip
 #: These look at no more than the outermost list.
-_SHALLOW = frozenset(
-    [
-        "abs",
-        "count",
-        "d",
-        "default",
-        "first",
-        "float",
-        "int",
-        "items",
-        "last",
-        "length",
-        "list",
-        "map",
-        "reject",
-        "rejectattr",
-        "reverse",
-        "round",
-        "safe",
-        "select",
-        "selectattr",
-    ]
-)
+_SHALLOW = frozenset({
+    "abs", "count", "d", "default", "first", "float", "int", "items", "last", "length", "list", "map",
+    "reject", "rejectattr", "reverse", "round", "safe", "select", "selectattr",
+})  # fmt: skip
 #: These may write an argument many times.
 _REPEATING = frozenset({"indent", "tojson", "trim"})
 _COMPARING_TESTS = frozenset({"in", "eq", "equalto", "==", "ne", "!=", "lt", "le", "gt", "ge", "sameas"})
@@ -126,7 +72,7 @@ class Budget:
         weight, waiting = 0, [value]
         while waiting:
             item = waiting.pop()
-            weight += 1
+            weight += 8
             if isinstance(item, (str, bytes)):
                 weight += len(item)
             elif isinstance(item, (list, tuple, set, frozenset)):
@@ -165,7 +111,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         self.filters = {name: _bounded(name, self.filters[name]) for name in FILTERS}
         self.filters.update({"#step": _step, "#weigh": _weighed, "#slice": _slice, "#join": _join})
         for name in _COMPARING_TESTS & set(self.tests):
-            self.tests[name] = _paid_test(self.tests[name])
+            self.tests[name] = _paid_test(cast(Callable[..., Any], self.tests[name]))
         for name in ("lipsum", "cycler"):
             self.globals.pop(name, None)
 
@@ -357,12 +303,11 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         else:
             weight = budget.weigh(value)
             _pay_arguments(budget, name, value, weight, (*args, *kwargs.values()))
-        first = {
-            "context": [context],
-            "environment": [context.environment],
-            "eval_context": [context.eval_ctx],
-        }
-        result = function(*first.get(kind or "", []), value, *args, **kwargs)
+        if kind is not None:
+            given = {"context": context, "environment": context.environment, "eval_context": context.eval_ctx}
+            result = function(given[kind], value, *args, **kwargs)
+        else:
+            result = function(value, *args, **kwargs)
         budget.glance(result)
         return result
 
