@@ -27,7 +27,7 @@ CANDIDATES: tuple[tuple[str, Mode], ...] = (
     ("llama.cpp", "fast"),
     ("torch", "fast"),
 )
-STEPS = 5  # that a child tells of: loaded, read, written, served, compared
+STEPS = 6  # of a candidate: prepared, loaded, read, written, served, compared
 LABEL = "measuring the engines"
 CHILD_TIMEOUT_S = 1800.0
 
@@ -82,6 +82,16 @@ def _measure(
         )
         return BenchRow(engine, mode, error=error)
     asked = {"path": str(file.path.resolve()), "engine": engine, "mode": mode, "cache_path": str(cache_path)}
+    if engine == "openvino":
+        prepared = _ask({**asked, "task": "prepare"}, told)
+        if prepared.error is not None:
+            return prepared
+    told(1)
+    return _ask({**asked, "task": "measure"}, told)
+
+
+def _ask(asked: dict[str, Any], told: Callable[[int], None]) -> BenchRow:
+    engine, mode = asked["engine"], asked["mode"]
     with tempfile.TemporaryFile() as log, _child(log) as child:
         assert child.stdin and child.stdout
         with contextlib.suppress(OSError):  # it is gone already: its log says why

@@ -1,7 +1,8 @@
 """Measures one engine on one model; run as a module in a process of its own, so that its memory is its own.
 
-Reads one JSON line {"path", "engine", "mode", "cache_path"}, tells each finished step as {"done": n} and
-ends with {"row": {...}} or {"error": "..."}.
+Reads one JSON line {"path", "engine", "mode", "cache_path", "task"}, tells each finished step as {"done": n}
+and ends with {"row": {...}} or {"error": "..."}. The task "prepare" only loads the engine once: what that keeps
+for later starts (an imported graph, measured precisions) takes memory that no later start takes.
 """
 
 import json
@@ -33,7 +34,11 @@ def main() -> None:
     """Measure what standard input names."""
     asked = json.loads(sys.stdin.readline())
     try:
-        _tell({"row": asdict(_measure(asked))})
+        if asked["task"] == "prepare":
+            _open(asked).close()
+            _tell({"row": asdict(BenchRow(asked["engine"], asked["mode"]))})
+        else:
+            _tell({"row": asdict(_measure(asked))})
     except HomespunError as error:
         _tell({"error": error.sentence()})
     except Exception as error:
@@ -44,26 +49,31 @@ def _tell(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
 
 
+def _open(asked: dict[str, Any]) -> Engine:
+    path = Path(asked["path"])
+    most = min(WINDOW, ModelConfig.from_gguf(read_gguf(path)).context_length)
+    # OpenVINO keeps one imported graph for each window: the model's own is the one that will serve.
+    window = 0 if asked["engine"] == "openvino" else most
+    options = EngineOptions(mode=asked["mode"], window=window, cache_tokens=N_CLIENTS * most, guess="off")
+    return open_unchecked(asked["engine"], path, options, Path(asked["cache_path"]))
+
+
 def _measure(asked: dict[str, Any]) -> BenchRow:
-    path, cache_path = Path(asked["path"]), Path(asked["cache_path"])
-    file = read_gguf(path)
+    cache_path = Path(asked["cache_path"])
+    file = read_gguf(Path(asked["path"]))
     config = ModelConfig.from_gguf(file)
     before = _peak_memory_bytes()
-    # OpenVINO keeps one imported graph for each window: its own is the one that will serve.
-    window = 0 if asked["engine"] == "openvino" else min(WINDOW, config.context_length)
-    cache_tokens = N_CLIENTS * min(WINDOW, config.context_length)
-    options = EngineOptions(mode=asked["mode"], window=window, cache_tokens=cache_tokens, guess="off")
-    with open_unchecked(asked["engine"], path, options, cache_path) as engine:
-        _tell({"done": 1})
+    with _open(asked) as engine:
+        _tell({"done": 2})
         texts = _texts(engine, min(READ_TOKENS, engine.facts.window - WRITE_TOKENS - 1))
         _read(engine, texts(100))  # what is set up at first use is not what is measured
         read = _best(lambda: _read(engine, texts(READ_TOKENS)))
-        _tell({"done": 2})
-        write = _best(lambda: _write(engine, texts(100)))
         _tell({"done": 3})
+        write = _best(lambda: _write(engine, texts(100)))
+        _tell({"done": 4})
         clients = _best(lambda: _serve(engine, [texts(100) for _ in range(N_CLIENTS)]))
         memory = _peak_memory_bytes() - before
-        _tell({"done": 4})
+        _tell({"done": 5})
         is_known = why_no_reference(file, config) is None
         compared = compare(engine, file, cache_path) if is_known else None
         return BenchRow(
