@@ -1,4 +1,4 @@
-"""Gemma 3 270M, the real file: every engine at twice its sliding window, its tokenizer against an oracle."""
+"""Gemma 3 270M, the real file: every engine at twice its sliding window."""
 
 import pytest
 
@@ -14,20 +14,6 @@ N_TOKENS = 1024
 LAST = 128
 FEW = 6  # llama.cpp takes seconds for the probabilities of 262,144 tokens at one position
 OPTIONS = EngineOptions(mode="exact", window=2048, cache_tokens=2048)
-
-TEXTS = [
-    "Hello, World! It's 12345 o'clock; they'LL've I'D 'S",
-    " one space  two   three    and a trailing one ",
-    "line\r\nline\r\n\r\n\tTab\n\n\n\n\n\n end",
-    "zero\0byte\x1f\x7f \ufffd \ue000 \U0010ffff",
-    "歪 👍 ß — “quotes” … ﬁ Ⅷ ² ½ ٣ 👩‍👩‍👧‍👦 🏳️‍🌈 e\u0301 é \u200b\ufeff",
-    "नमस्ते दुनिया, 日本語のテキスト、中文文本，한국어 Русский ελληνικά עברית العربية",
-    "def f(x):\n        return {'a': x**2, \"b\": [1,2,3]}  # comment",
-    "<start_of_turn>user\nno marker here<end_of_turn> <eos> <bos> <table> </div> <0x0A> [multimodal]",
-    "a" * 300 + " " * 70 + "\n" * 40 + "!?" * 30,
-    "\u2581 the sign that stands for a space \u2581\u2581 in the vocabulary",
-    "\u00a0nbsp\u3000wide\u2028sep CamelCaseHTMLParser snake_case 3.14e-10 http://x.y/z?q=1&r=2",
-]
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +61,3 @@ def test_the_window_counts(gemma_gguf, token_ids, reference):
         engine._model.config.layer_types = ["full_attention"] * len(engine._model.model.layers)
         rows = engine.distributions(token_ids, last=FEW)
     assert mean_kl_nats(reference[-FEW:], rows) > 1e-4
-
-
-def test_token_ids_equal_the_oracle(gemma_gguf):
-    from transformers import AutoTokenizer
-
-    oracle = AutoTokenizer.from_pretrained(str(gemma_gguf.parent), gguf_file=gemma_gguf.name)
-    ours = Tokenizer.from_gguf(read_gguf(gemma_gguf))
-    different = [
-        (text, ours.encode(text, control=True), oracle.encode(text, add_special_tokens=False))
-        for text in TEXTS
-    ]
-    assert [case for case in different if case[1] != case[2]] == []
-    for text in TEXTS:
-        assert ours.decode(ours.encode(text)) == text

@@ -13,32 +13,81 @@ app = typer.Typer(no_args_is_help=True, help="List, show, add and remove models.
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List the models of this home."""
+    """List the models of this home, and those that Ollama and LM Studio keep here."""
+    from homespun.models.found import found_models
     from homespun.models.home import Home
 
     home = Home.open()
-    models = home.models()
+    models, found = home.models(), found_models()
     if as_json:
-        print_json({"models": models, "default": home.default_model})
+        print_json({"models": models, "default": home.default_model, "found": found})
         return
     if not models:
         print("No model yet. Add one with: homespun models add FILE.gguf (or `homespun models add starter`)")
+    rows: list[dict[str, object]] = [
+        {
+            "name": model.name,
+            "source": "elsewhere" if model.is_reference else "home",
+            "architecture": model.architecture,
+            "parameters": f"{model.n_parameters / 1e6:,.0f} M",
+            "size": size(model.size_bytes),
+            "mostly": next(iter(model.quantization), ""),
+            "default": model.name == home.default_model,
+        }
+        for model in models
+    ]
+    rows += [
+        {
+            "name": other.name,
+            "source": "Ollama" if other.source == "ollama" else "LM Studio",
+            "architecture": None,
+            "parameters": None,
+            "size": size(other.size_bytes),
+            "mostly": None,
+            "default": False,
+        }
+        for other in found
+    ]
+    if rows:
+        print(table(rows))
+
+
+@app.command()
+def suggest(
+    memory: Annotated[
+        float | None, typer.Option(help="of the machine, in GB; by default this machine's")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Suggest models that read well, with what each would need here; nothing is fetched."""
+    from homespun.sizing.suggest import WINDOW_TOKENS, suggest_models
+
+    if memory is not None and not 0 < memory < 1e6:
+        raise OptionError(f"--memory is {memory:g}; it must be a number of GB above 0")
+    advice = suggest_models(None if memory is None else round(memory * 1e9))
+    if as_json:
+        print_json(advice)
         return
+    rows = [
+        {
+            "name": item.name,
+            "for": f"{item.tier_gb} GB",
+            "file": size(item.size_bytes),
+            "needs": size(item.needed_bytes),
+            "fits": item.fits,
+            "licence": item.licence,
+            "of": item.date,
+            "checked": "yes" if item.is_verified else "not yet",
+            "fetch with": item.command,
+        }
+        for item in advice.suggestions
+    ]
+    print(table(rows))
     print(
-        table(
-            [
-                {
-                    "name": model.name,
-                    "architecture": model.architecture,
-                    "parameters": f"{model.n_parameters / 1e6:,.0f} M",
-                    "size": size(model.size_bytes),
-                    "mostly": next(iter(model.quantization), ""),
-                    "default": model.name == home.default_model,
-                }
-                for model in models
-            ]
-        )
+        f"\nNeeds: weights, keys and values of {WINDOW_TOKENS:,} tokens, and working room. "
+        f"Fits: in {advice.share:.0%} of {size(advice.memory_bytes)}."
     )
+    print(f"The list is of {advice.as_of}; not checked yet: the size or name of the file may be off.")
 
 
 @app.command()
@@ -47,11 +96,12 @@ def show(
 ) -> None:
     """Show what a model file holds, and which engine would run it."""
     from homespun.engines.choose import explain_choice
+    from homespun.models.found import found_model
     from homespun.models.gguf import read_gguf
     from homespun.models.home import Home
     from homespun.models.inspect import describe_model
 
-    path = Path(name) if Path(name).is_file() else Home.open().model(name).path
+    path = Path(name) if Path(name).is_file() else found_model(name) or Home.open().model(name).path
     description = describe_model(read_gguf(path))
     choice = explain_choice(path)
     if as_json:

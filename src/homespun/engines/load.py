@@ -8,6 +8,7 @@ from homespun.engines.engine import Engine, EngineOptions
 from homespun.engines.errors import EngineError
 from homespun.engines.providers import remote_model
 from homespun.models.errors import UnknownModelError
+from homespun.models.found import found_model
 from homespun.models.home import Home
 from homespun.progress import Progress, no_progress
 from homespun.sizing.prices import read_price
@@ -16,11 +17,14 @@ ENGINES: tuple[str, ...] = get_args(EngineChoice)
 
 
 def model_path(home: Home, name: str | None) -> Path:
-    """The file of a registered model, of a path, or of the home's default model (None).
+    """The file of a registered or found model (`ollama:...`), of a path, or of the home's default (None).
 
     Raises:
         UnknownModelError: nothing of that name, or no model in the home yet.
     """
+    found = None if name is None else found_model(name)
+    if found is not None:
+        return found
     if name is not None and (name.endswith(".gguf") or "/" in name):
         path = Path(name).expanduser()
         if not path.is_file() and not path.is_dir():

@@ -13,7 +13,18 @@ def cache_bytes_per_token(config: ModelConfig, precision: str) -> int:
         config: the model.
         precision: `f32`, `f16`, `bf16` or `u8` (8 bits with scale and zero point for each row).
     """
-    extra = 16.0 if precision == "u8" else 0.0
     values = config.head_size + (config.value_size or config.head_size)
-    per_head = values * _CACHE_VALUE_BYTES[precision] + extra
-    return int(config.n_layers * config.n_kv_heads * per_head)
+    return kv_bytes_per_token(config.n_layers, config.n_kv_heads, values, precision)
+
+
+def kv_bytes_per_token(n_layers: int, n_kv_heads: int, n_values: int, precision: str) -> int:
+    """Bytes that one token's keys and values take in all layers, from a model's shape alone.
+
+    Args:
+        n_layers: blocks with attention.
+        n_kv_heads: key and value heads in each.
+        n_values: values of a key and of a value together, in one head.
+        precision: as in `cache_bytes_per_token`.
+    """
+    extra = 16.0 if precision == "u8" else 0.0
+    return int(n_layers * n_kv_heads * (n_values * _CACHE_VALUE_BYTES[precision] + extra))
