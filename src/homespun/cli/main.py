@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("homespun.cli.ask", "Answer a question from a library, with citations."),
     "search": ("homespun.cli.search", "Find the passages of a library that fit a query."),
     "run": ("homespun.cli.run", "Let a model write: one prompt, or a chat."),
+    "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
     "keys": ("homespun.cli.keys", "Keep, list and remove keys of remote servers."),
     "pull": ("homespun.cli.pull", "Fetch a model from a hub or a registry."),

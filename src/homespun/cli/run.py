@@ -1,16 +1,30 @@
 """`homespun run`: one prompt, or a chat with history."""
 
+import json
+import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from homespun.cli.flags import EngineName, Json, ModelName, OptionError, flags
 from homespun.cli.render import print_json, shown_progress
-from homespun.engines.conversation import Conversation, Reply
-from homespun.engines.engine import EngineOptions, GenerateOptions, Generation, GenerationStream, Request
-from homespun.engines.reasoning import split_reasoning
+from homespun.engines.chats import KeptChat, last_chat
+from homespun.engines.conversation import Answer, Conversation, Reply
+from homespun.engines.engine import (
+    Engine,
+    EngineOptions,
+    GenerateOptions,
+    Generation,
+    GenerationStream,
+    Request,
+)
+from homespun.engines.reasoning import ReasoningSplitter, Split
 from homespun.errors import HomespunError
+from homespun.models.home import Home
 
 app = typer.Typer()
 
@@ -27,39 +41,112 @@ def run(
     engine: EngineName = "auto",
     system: Annotated[str | None, typer.Option(help="instructions that the model gets first")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="continue the prompt as it is, without a chat")] = False,
+    chat: Annotated[
+        str | None, typer.Option("--chat", help="keep the chat under this name, or go on")
+    ] = None,
+    goes_on: Annotated[bool, typer.Option("--continue", "-c", help="go on with the last kept chat")] = False,
+    tools: Annotated[
+        Path | None, typer.Option(help="JSON file of tools to offer; calls are printed, never run")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Let a model write: one prompt, or a chat."""
     from homespun.engines.constraint import with_files_read
     from homespun.engines.load import load_engine
-    from homespun.models.home import Home
 
-    if raw and system is not None:
-        raise OptionError("--raw takes no --system: nothing but the prompt is read")
+    if raw and (system is not None or chat is not None or goes_on or tools is not None):
+        raise OptionError("--raw takes no --system, --chat, --continue or --tools: only the prompt is read")
+    if chat is not None and goes_on:
+        raise OptionError("--chat names the chat already; leave --continue out")
     options = with_files_read(options)
-    with shown_progress() as progress:
-        loaded = load_engine(Home.open(), model, engine_options, engine=engine, progress=progress)
+    offered = () if tools is None else _tools(tools)
+    home = Home.open()
+    with _kept(home, last_chat(home.root) if goes_on else chat) as kept:
+        model = model or (kept.record.model if kept else None)
+        with shown_progress() as progress:
+            loaded = load_engine(home, model, engine_options, engine=engine, progress=progress)
+        try:
+            conversation = Conversation(loaded, system, tools=offered)
+            if kept is not None:
+                _go_on(conversation, kept, _model_name(model, home, loaded))
+            if prompt is None and sys.stdin.isatty() and not raw:
+                _chat(conversation, options)
+                return
+            text = sys.stdin.read() if prompt in (None, "-") else prompt
+            assert text is not None
+            result, answer = _once(conversation, text, options, raw=raw, show=not as_json)
+            if as_json:
+                print_json(_as_json(result, answer, conversation))
+            elif sys.stderr.isatty():
+                print(_figures(result), file=sys.stderr)
+        finally:
+            loaded.close()
+
+
+@contextmanager
+def _kept(home: Home, name: str | None) -> Iterator[KeptChat | None]:
+    if name is None:
+        yield None
+        return
+    with KeptChat(home.root, name) as kept:
+        yield kept
+
+
+def _model_name(model: str | None, home: Home, engine: Engine) -> str:
+    """What names the model in the chat's file, also from another folder."""
+    if model is None:
+        return home.default_model or engine.facts.model_path
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.exists() and ("/" in model or model.endswith(".gguf")) else model
+
+
+def _go_on(conversation: Conversation, kept: KeptChat, model: str) -> None:
+    record = kept.record
+    conversation.messages = list(record.messages)
+    if conversation.system is None:
+        conversation.system = record.system
+    if record.model not in (None, model):
+        print(f"(so far this chat was written with {record.model}; {model} goes on)", file=sys.stderr)
+    conversation.on_answer = lambda turns: kept.append(turns, model=model, system=conversation.system)
+
+
+def _tools(path: Path) -> tuple[Mapping[str, Any], ...]:
     try:
-        conversation = Conversation(loaded, system)
-        if prompt is None and sys.stdin.isatty() and not raw:
-            _chat(conversation, options)
-            return
-        text = sys.stdin.read() if prompt in (None, "-") else prompt
-        assert text is not None
-        if raw:
-            result = _shown(_continued(conversation, text, options), show=not as_json)
-        else:
-            result = _write(conversation, text, options, show=not as_json)
-        if as_json:
-            print_json(_as_json(result, conversation))
-        elif sys.stderr.isatty():
-            print(_figures(result), file=sys.stderr)
-    finally:
-        loaded.close()
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise OptionError(f"--tools: {path} cannot be read as JSON ({error})") from None
+    found = found.get("tools", [found]) if isinstance(found, dict) else found
+    if not isinstance(found, list) or not found or not all(isinstance(tool, dict) for tool in found):
+        raise OptionError(f"--tools: {path} is no list of tools")
+    return tuple(found)
 
 
-def _write(conversation: Conversation, text: str, options: GenerateOptions, *, show: bool) -> Generation:
-    return _shown(conversation.ask(text, options), show=show)
+def _once(
+    conversation: Conversation, text: str, options: GenerateOptions, *, raw: bool, show: bool
+) -> tuple[Generation, Answer]:
+    if raw:
+        result = _shown(_continued(conversation, text, options), show=show)
+        return result, Answer(result.text)
+    return _write(conversation, text, options, show=show)
+
+
+def _write(
+    conversation: Conversation, text: str, options: GenerateOptions, *, show: bool
+) -> tuple[Generation, Answer]:
+    reply = conversation.ask(text, options)
+    result = _shown(reply, show=show and not conversation.tools)
+    if show and conversation.tools:
+        _print_calls(reply.answer)
+    return result, reply.answer
+
+
+def _print_calls(answer: Answer) -> None:
+    if answer.text:
+        print(answer.text)
+    for call in answer.tool_calls:
+        print(f"{call.name} {json.dumps(dict(call.arguments), ensure_ascii=False)}")
+    for error in answer.tool_errors:
+        print(f"homespun: {error}", file=sys.stderr)
 
 
 def _continued(conversation: Conversation, text: str, options: GenerateOptions) -> GenerationStream:
@@ -70,18 +157,27 @@ def _continued(conversation: Conversation, text: str, options: GenerateOptions) 
 
 
 def _shown(reply: Reply | GenerationStream, *, show: bool) -> Generation:
+    """Print an answer as it comes: its reasoning dimmed on a terminal, everything as it is elsewhere."""
+    dims = isinstance(reply, Reply) and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    splitter = ReasoningSplitter(inside=reply.inside) if isinstance(reply, Reply) and dims else None
     for step in reply:
         if show:
-            print(step.text, end="", flush=True)
+            print(step.text if splitter is None else _dimmed(splitter.push(step.text)), end="", flush=True)
     if show:
-        print()
+        print("" if splitter is None else _dimmed(splitter.flush()))
     return reply.result
+
+
+def _dimmed(part: Split) -> str:
+    return (f"\x1b[2m{part.reasoning}\x1b[0m" if part.reasoning else "") + part.text
 
 
 def _chat(conversation: Conversation, options: GenerateOptions) -> None:
     facts = conversation.engine.facts
     print(f"{facts.model_path} on {facts.engine} ({facts.precision}), window {facts.window} tokens.")
     print("Ctrl-C ends an answer; Ctrl-D or /bye ends the chat.")
+    if conversation.messages:
+        print(f"(going on after {len(conversation.messages) // 2} answers)")
     while True:
         try:
             text = input("> ")
@@ -93,7 +189,7 @@ def _chat(conversation: Conversation, options: GenerateOptions) -> None:
         if not text.strip():
             continue
         try:
-            result = _write(conversation, text, options, show=True)
+            result, _ = _write(conversation, text, options, show=True)
         except KeyboardInterrupt:
             print("\n(stopped)")
             continue
@@ -115,11 +211,13 @@ def _figures(result: Generation) -> str:
     )
 
 
-def _as_json(result: Generation, conversation: Conversation) -> dict[str, Any]:
-    split = split_reasoning(result.text)
+def _as_json(result: Generation, answer: Answer, conversation: Conversation) -> dict[str, Any]:
     return {
-        "text": split.text,
-        "reasoning": split.reasoning or None,
+        "text": answer.text,
+        "reasoning": answer.reasoning or None,
+        "tool_calls": answer.tool_calls if conversation.tools else None,
+        "tool_errors": answer.tool_errors if conversation.tools else None,
+        "n_dropped": conversation.n_dropped,
         "finish": result.finish,
         "seed": result.seed,
         "tokens": {

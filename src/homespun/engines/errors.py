@@ -25,3 +25,7 @@ class CheckError(EngineError):
 
 class RemoteError(EngineError):
     """A remote server that cannot be reached, refuses the request, or does not offer what was asked for."""
+
+
+class ChatError(EngineError):
+    """A kept chat that is not there, is in use elsewhere, has an impossible name, or cannot be read."""
