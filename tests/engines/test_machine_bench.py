@@ -51,7 +51,7 @@ def test_auto_takes_the_least_cost_and_says_the_figures(model, cache):
         "measured here: an answer over passages costs least with llama.cpp, which reads 3,000 and writes 60 "
         "tokens a second (openvino 1,000 and 50; torch 500 and 20)"
     )
-    assert choice.alternatives == {"openvino": None, "torch": None}
+    assert choice.alternatives["openvino"] is None and choice.alternatives["torch"] is None
     options = EngineOptions(window=128, cache_tokens=128)
     with open_engine(model, options, cache_path=cache(OPENVINO, EXACT, LLAMA_CPP, TORCH)) as engine:
         assert engine.facts.engine == "llama.cpp"
@@ -167,14 +167,14 @@ def test_a_model_that_needs_more_memory_than_there_is_is_not_started(model, tmp_
 
 
 def test_a_folder_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(EngineError, match="a folder runs through torch alone"):
+    with pytest.raises(EngineError, match="only GGUF files are measured"):
         bench_model(tmp_path, tmp_path / "cache")
 
 
 @pytest.mark.long
 def test_all_engines_on_a_tiny_model(model, tmp_path):
     bench = bench_model(model, tmp_path / "cache")
-    assert [(row.engine, row.mode) for row in bench.rows] == list(machine_bench.CANDIDATES)
+    assert [(row.engine, row.mode) for row in bench.rows] == list(machine_bench.CANDIDATES[:4])
     for row in bench.rows:
         assert row.error is None
         assert row.is_usable and row.best_token_equal > 0.5 and row.memory_bytes > 10**7

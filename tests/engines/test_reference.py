@@ -18,6 +18,8 @@ SHAPES = [
     Shape("llama", n_heads=4, n_kv_heads=2, has_rope_freqs=True, has_bias=True, ggml_type="Q4_1"),
     Shape("qwen2", is_tied=False, ggml_type="Q8_0"),
     Shape("qwen3", ggml_type="Q5_0"),
+    Shape("gemma3", n_layers=7, head_size=48, sliding_window=8),
+    Shape("gemma3", n_layers=6, sliding_window=8, linear_factor=8.0, ggml_type="Q8_0"),
 ]
 
 

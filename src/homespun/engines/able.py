@@ -9,7 +9,7 @@ from homespun.engines.engine import EngineOptions
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
 
-EngineName = Literal["openvino", "llama.cpp", "torch"]
+EngineName = Literal["openvino", "llama.cpp", "torch", "vllm"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
@@ -30,7 +30,7 @@ def _why_not_options(name: EngineName, options: EngineOptions) -> str | None:
     """What is asked for and this engine has not."""
     if name == "openvino" and options.device not in ("auto", "cpu"):
         return f"it runs on the processor, and the device is {options.device}"
-    if name != "torch" and options.precision != "auto":
+    if name in ("openvino", "llama.cpp") and options.precision != "auto":
         return f"it keeps the weights as the file has them, and precision {options.precision} is asked for"
     return None
 
@@ -86,8 +86,20 @@ def missing_torch() -> str | None:
     return f'{missing[0]} is not installed (pip install "homespun[tune]")' if missing else None
 
 
+def missing_vllm() -> str | None:
+    """How vLLM is installed where it is not; None where it is."""
+    if importlib.util.find_spec("vllm") is None:
+        return 'vllm is not installed (pip install "homespun[cluster]", on a machine with a GPU)'
+    return None
+
+
+def _why_not_vllm(file: GGUFFile, config: ModelConfig) -> str | None:
+    return missing_vllm() or _why_no_tokenizer(file)
+
+
 _CHECKS: dict[EngineName, Callable[[GGUFFile, ModelConfig], str | None]] = {
     "openvino": _why_not_openvino,
     "llama.cpp": _why_not_llama_cpp,
     "torch": _why_not_torch,
+    "vllm": _why_not_vllm,
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-from homespun.engines.able import ENGINES, EngineName, missing_torch, why_not_run
+from homespun.engines.able import ENGINES, EngineName, missing_torch, missing_vllm, why_not_run
 from homespun.engines.bench_record import BenchRow, MachineBench, recall_bench
 from homespun.engines.engine import Engine, EngineFacts, EngineOptions
 from homespun.engines.errors import EngineError
@@ -14,7 +14,7 @@ from homespun.models.config import ModelConfig
 from homespun.models.gguf import read_gguf
 from homespun.progress import Progress, no_progress
 
-EngineChoice = Literal["auto", "openvino", "llama.cpp", "torch"]
+EngineChoice = Literal["auto", "openvino", "llama.cpp", "torch", "vllm"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def explain_choice(
     """Say which engine runs a model here, and why, without loading it.
 
     Args:
-        path: a GGUF file, or a Hugging Face folder (which torch alone runs).
+        path: a GGUF file, or a Hugging Face folder (which torch runs, and vLLM where it is asked for).
         options: the mode, device and precision that it is wanted in.
         cache_path: the home's cache, where `homespun doctor --bench` keeps what it measured.
 
@@ -95,6 +95,7 @@ def _folder_choice() -> Choice:
     why_not: dict[EngineName, str | None] = {
         "openvino": "it reads GGUF files, and this is a folder",
         "llama.cpp": "it reads GGUF files, and this is a folder",
+        "vllm": missing_vllm(),
     }
     missing = missing_torch()
     if missing is not None:
@@ -187,6 +188,10 @@ def open_unchecked(
         from homespun.engines.llama_cpp import LlamaCppEngine
 
         return LlamaCppEngine(path, options, cache_path=cache_path, progress=progress)
+    if name == "vllm":
+        from homespun.engines.vllm_engine import VllmEngine
+
+        return VllmEngine(path, options, cache_path=cache_path, progress=progress)
     from homespun.engines.torch_engine import TorchEngine
 
     return TorchEngine(path, options, cache_path=cache_path, progress=progress)

@@ -26,6 +26,7 @@ CANDIDATES: tuple[tuple[str, Mode], ...] = (
     ("openvino", "exact"),
     ("llama.cpp", "fast"),
     ("torch", "fast"),
+    ("vllm", "fast"),
 )
 STEPS = 6  # of a candidate: prepared, loaded, read, written, served, compared
 LABEL = "measuring the engines"
@@ -42,11 +43,11 @@ def bench_model(path: Path, cache_path: Path, progress: Progress = no_progress) 
 
     Raises:
         ModelFileError: a broken file.
-        EngineError: no engine here runs it, or a folder, which only torch runs.
+        EngineError: no engine here runs it, or a folder.
     """
     if path.is_dir():
         raise EngineError(
-            "a folder runs through torch alone, so there is nothing to compare",
+            "only GGUF files are measured, and this is a folder",
             where=str(path),
             remedy="Measure a GGUF file.",
         )
