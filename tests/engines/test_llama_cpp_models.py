@@ -254,3 +254,9 @@ def test_a_constraint_holds_here_too(tmp_path):
         options = GenerateOptions(regex="a+", repeat_penalty=1.1)
         with pytest.raises(EngineError, match="penalty"):
             engine.generate([Request(tuple(IDS), options)])
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_a_sentence(tmp_path):
+    path = write_random(tmp_path / "model.gguf", Shape())
+    with pytest.raises(EngineError, match="no mps device"):
+        LlamaCppEngine(path, EngineOptions(window=64, device="mps"))

@@ -75,7 +75,8 @@ class LlamaCppEngine(LoadedModel):
         Args:
             path: the file.
             options: in exact mode keys, values and attention stay in float32 (else float16 and its fused
-                attention); the products are llama.cpp's own in both.
+                attention); the products are llama.cpp's own in both. On a GPU that the wheel is built for, all
+                layers run there (not tried on one).
             cache_path: not used: llama.cpp reads the file itself.
 
         Raises:
@@ -96,6 +97,7 @@ class LlamaCppEngine(LoadedModel):
             n_slots=n_slots,
             n_threads=options.threads or usable_threads(),
             cache_type="f32" if options.mode == "exact" else "f16",
+            device=options.device,
         )
         self._folder = tempfile.TemporaryDirectory(prefix="homespun-llama-cpp-")
         self._forced_id = self._tokenizer.encode(".")[-1]
@@ -273,7 +275,7 @@ class LlamaCppEngine(LoadedModel):
             threads=self._settings.n_threads,
             precision=precision,
             cache_precision=self._settings.cache_type,
-            processor=processor_name(),
+            processor=", ".join(process.gpus) or processor_name(),
             notes=notes,
         )
 

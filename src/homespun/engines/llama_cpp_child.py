@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any
 
+ALL_LAYERS = 999
+
 
 def start(settings: dict[str, Any]) -> Any:
     """A running server; it listens on loopback only, on a free port, and asks for the key."""
@@ -27,6 +29,7 @@ def start(settings: dict[str, Any]) -> Any:
     params.verbosity = settings["verbosity"]
     params.n_ctx = settings["n_context"]
     params.n_parallel = settings["n_slots"]
+    params.n_gpu_layers = settings["n_gpu_layers"]
     params.n_threads_http = settings["n_slots"] + 2
     params.kv_unified = False
     params.fit_params = False
@@ -50,12 +53,29 @@ def start(settings: dict[str, Any]) -> Any:
     return xllamacpp.Server(params)
 
 
-def main() -> None:
-    """Serve until the parent closes the pipe."""
-    server = start(json.loads(sys.stdin.readline()))
+def gpus(device: str) -> list[str]:
+    """GPUs that this build of llama.cpp can use: any for `auto`, else of the kind that was asked for."""
     import xllamacpp
 
-    print(json.dumps({"address": server.listening_address, "version": xllamacpp.__version__}), flush=True)
+    kinds = {"cuda": "CUDA", "mps": ("Metal", "MTL")}
+    found = [entry for entry in xllamacpp.get_device_info() if "GPU" in entry["type"].name]
+    if device in kinds:
+        found = [entry for entry in found if entry["name"].startswith(kinds[device])]
+    return [] if device == "cpu" else [entry["description"] for entry in found]
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    settings = json.loads(sys.stdin.readline())
+    found = gpus(settings["device"])
+    if settings["device"] in ("cuda", "mps") and not found:
+        print(json.dumps({"address": "", "missing": settings["device"]}), flush=True)
+        return
+    server = start({**settings, "n_gpu_layers": ALL_LAYERS if found else 0})
+    import xllamacpp
+
+    answer = {"address": server.listening_address, "version": xllamacpp.__version__, "gpus": found}
+    print(json.dumps(answer), flush=True)
     sys.stdin.read()
     del server
     os._exit(0)

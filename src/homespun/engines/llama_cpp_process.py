@@ -30,6 +30,7 @@ class ServerSettings:
     n_slots: int
     n_threads: int
     cache_type: str
+    device: str = "auto"
 
 
 class LlamaCppProcess:
@@ -49,6 +50,7 @@ class LlamaCppProcess:
             "n_slots": settings.n_slots,
             "n_threads": settings.n_threads,
             "cache_type": settings.cache_type,
+            "device": settings.device,
             "adapter_paths": [str(path) for path in adapter_paths],
         }
         answer = self._launch({**started, "verbosity": QUIET})
@@ -60,6 +62,13 @@ class LlamaCppProcess:
                 where=str(settings.model_path),
                 remedy="Use another model, or a smaller window if memory is short.",
             )
+        if "missing" in answer:
+            self.close()
+            raise EngineError(
+                f"this build of llama.cpp has no {answer['missing']} device here",
+                remedy="Use --device cpu, or install an xllamacpp that is built for this GPU.",
+            )
+        self.gpus: tuple[str, ...] = tuple(answer["gpus"])
         self.version: str = answer["version"]
         self._port = urlsplit(answer["address"]).port or 0
 
