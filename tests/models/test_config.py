@@ -82,3 +82,50 @@ def test_heads_per_layer(tmp_path):
 def test_contradictions(tmp_path, metadata, says):
     with pytest.raises(ModelFileError, match=says):
         ModelConfig.from_gguf(file_with(tmp_path, {"general.architecture": "llama", **metadata}))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "local"),
+    [
+        (None, [True] * 5 + [False, True]),  # Gemma 3's own: every sixth layer sees everything
+        (3, [True, True, False, True, True, False, True]),
+        (np.array([1, 0, 1, 1, 0, 1, 0], dtype=bool), [True, False, True, True, False, True, False]),
+    ],
+)
+def test_gemma_layers_with_a_window(tmp_path, pattern, local):
+    metadata = {
+        "general.architecture": "gemma3",
+        "gemma3.block_count": 7,
+        "gemma3.attention.sliding_window": 512,
+        "gemma3.rope.freq_base": 1e6,
+    }
+    if pattern is not None:
+        metadata["gemma3.attention.sliding_window_pattern"] = pattern
+    config = ModelConfig.from_gguf(file_with(tmp_path, metadata))
+    assert [config.is_local(layer) for layer in range(7)] == local
+    assert (config.sliding_window, config.rope_theta, config.local_rope_theta) == (512, 1e6, 10_000.0)
+
+
+def test_gemma_pattern_of_another_length(tmp_path):
+    metadata = {
+        "general.architecture": "gemma3",
+        "gemma3.block_count": 7,
+        "gemma3.attention.sliding_window": 512,
+        "gemma3.attention.sliding_window_pattern": [True, False],
+    }
+    with pytest.raises(ModelFileError, match="for 2 layers, and there are 7"):
+        ModelConfig.from_gguf(file_with(tmp_path, metadata))
+
+
+@pytest.mark.parametrize(
+    ("entries", "scaling"),
+    [
+        ({"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}, {"type": "linear", "factor": 4.0}),
+        ({"rope.scale_linear": 2.0}, {"type": "linear", "factor": 2.0}),
+        ({"rope.scaling.type": "none"}, None),
+        ({"rope.scale_linear": 1.0}, None),
+    ],
+)
+def test_linear_scaling(tmp_path, entries, scaling):
+    metadata = {"general.architecture": "llama", **{f"llama.{key}": value for key, value in entries.items()}}
+    assert ModelConfig.from_gguf(file_with(tmp_path, metadata)).rope_scaling == scaling

@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ import openvino as ov
 
 from homespun.engines.openvino.blocks import blocks_for
 from homespun.engines.openvino.paged import PagedModel, Part
-from homespun.engines.openvino.settings import PRECISIONS, Precision, fast_candidates
+from homespun.engines.openvino.settings import PRECISIONS, Precision, PrecisionName, fast_candidates
 from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import log_softmax
 from homespun.models.config import ModelConfig
@@ -54,8 +56,11 @@ class Measured:
 
 def mean_kl_nats(reference: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
     """Mean over rows of KL(reference || other) of log-probabilities (rows, n_vocab), in nats."""
-    p = reference.astype(np.float64)
-    return float((np.exp(p) * (p - other.astype(np.float64))).sum(axis=-1).mean())
+    total = 0.0
+    for row, beside in zip(reference, other, strict=True):  # all at once would be gigabytes for large n_vocab
+        p = row.astype(np.float64)
+        total += float((np.exp(p) * (p - beside.astype(np.float64))).sum())
+    return total / len(reference)
 
 
 def choose_fast(
@@ -69,16 +74,23 @@ def choose_fast(
     """The precision of fast mode and its measured loss, remembered in the cache folder."""
     note = None if cache_path is None else cache_path / f"precision-{_key(file, n_threads)}.json"
     measured = _recall(note)
-    if measured is None:
+    if not measured:
         measured = _measure_all(file, config, tokenizer, n_threads, cache_path, progress)
         _remember(note, measured)
-    allowed = [m for m in measured if m.loss_nats <= MAX_LOSS_NATS]
+    return fastest_allowed(measured)
+
+
+def fastest_allowed(measured: Sequence[Measured]) -> tuple[Precision, float | None]:
+    """The cheapest that loses little, or float32, which is exact mode, where none does."""
+    allowed = [m for m in measured if m.precision in PRECISIONS and m.loss_nats <= MAX_LOSS_NATS]
+    if not allowed:
+        return PRECISIONS["f32"], None
     best = min(allowed, key=lambda m: m.seconds_per_token)
-    return PRECISIONS[best.precision], best.loss_nats  # type: ignore[index]
+    return PRECISIONS[cast(PrecisionName, best.precision)], best.loss_nats
 
 
 def _key(file: GGUFFile, n_threads: int) -> str:
-    parts = (file.digest, processor_name(), n_threads, ov.get_version(), 2)
+    parts = (file.digest, processor_name(), n_threads, ov.get_version(), 3)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
@@ -121,7 +133,9 @@ def _measure_all(
     cache_path: Path | None,
     progress: Progress,
 ) -> list[Measured]:
-    token_ids = tokenizer.encode(probe_text())[: min(PROBE_TOKENS, config.context_length - PROBE_WRITES)]
+    begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
+    n_tokens = min(PROBE_TOKENS, config.context_length - PROBE_WRITES)
+    token_ids = [*begin, *tokenizer.encode(probe_text())][:n_tokens]
     precisions = [PRECISIONS["f32"], *(p for p in fast_candidates() if p.name != "f32")]
     blocks = range(blocks_for(len(token_ids) + PROBE_WRITES))
     n_steps = len(precisions) * (1 + PROBE_ROUNDS)
