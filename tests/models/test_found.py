@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from homespun.engines.load import model_path
+from homespun.engines.engine import EngineOptions, GenerateOptions, Request
+from homespun.engines.load import load_engine, model_path
 from homespun.models.errors import UnknownModelError
 from homespun.models.found import found_model, found_models
 from homespun.models.gguf import read_gguf
@@ -62,6 +63,15 @@ def test_ollama(user_folder, gguf_bytes, home):
     assert found_model("ollama:me/mine") == found_model("ollama:me/mine:latest")
     assert model_path(home, "ollama:me/mine").name.startswith("sha256-")
     assert read_gguf(blob).architecture == "llama"
+
+
+@pytest.mark.parametrize("engine", ["openvino", "llama.cpp"])
+def test_a_blob_without_an_ending_runs(user_folder, gguf_bytes, home, engine):
+    write_ollama(user_folder / ".ollama" / "models", "registry.ollama.ai/library/tiny/latest", gguf_bytes)
+    with load_engine(home, "ollama:tiny", EngineOptions(window=64, threads=1), engine=engine) as loaded:
+        answer = loaded.generate([Request((5, 6, 7), GenerateOptions(max_new_tokens=3))])[0]
+    assert loaded.facts.engine == engine and len(answer.steps) >= 1
+    assert home.models() == []
 
 
 def test_ollama_elsewhere(user_folder, gguf_bytes, monkeypatch):

@@ -77,9 +77,9 @@ def found_model(name: str) -> Path | None:
 def _ollama_models() -> Iterator[FoundModel]:
     given = os.environ.get("OLLAMA_MODELS", "").strip()
     folders = (
-        [Path(given).expanduser()]
+        [_in_home(given)]
         if given
-        else [Path.home() / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models")]
+        else [_in_home("~/.ollama/models"), Path("/usr/share/ollama/.ollama/models")]
     )
     for folder in folders:
         manifests = folder / "manifests"
@@ -111,7 +111,7 @@ def _ollama_weights(manifest: Path, blobs: Path) -> Path | None:
 
 
 def _lm_studio_models() -> Iterator[FoundModel]:
-    for folder in (Path.home() / ".lmstudio" / "models", Path.home() / ".cache" / "lm-studio" / "models"):
+    for folder in (_in_home("~/.lmstudio/models"), _in_home("~/.cache/lm-studio/models")):
         for path in _files(folder):
             is_model = path.name.lower().endswith(".gguf") and not path.name.lower().startswith("mmproj")
             if not is_model or _LATER_PART.search(path.name) or not _is_gguf(path):
@@ -119,6 +119,10 @@ def _lm_studio_models() -> Iterator[FoundModel]:
             owner = path.relative_to(folder).parts[0]
             name = path.name if owner == path.name else f"{owner}/{path.name}"
             yield FoundModel(f"lmstudio:{name}", "lmstudio", path, path.stat().st_size)
+
+
+def _in_home(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (pathlib's fails for a user without a folder)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """A few models that read well, and what each would need on this machine; nothing is asked of the network.
 
-The list itself is `suggestions.json`, with its date and, for each entry, whether its figures were read from
-the source or are only known by heart. Memory is computed here from the model's shape.
+The list itself is `suggestions.json`, with its date and, for each entry, whether the file's name and size
+were read on its source's page. Memory is computed here from the model's shape.
 """
 
 import json
@@ -33,8 +33,9 @@ class Suggestion:
         size_bytes: of the file.
         licence: of the weights.
         date: when it was published (year and month).
-        is_verified: the figures were read from a public source on the list's date.
-        cache_bytes: keys and values of `WINDOW_TOKENS` tokens, 16 bits each.
+        is_verified: the file's name and size were read on the source's page.
+        cache_bytes: keys and values of `WINDOW_TOKENS` tokens, 16 bits each, as if every layer kept all of them
+            (those of Gemma that see only a window may keep less).
         needed_bytes: file, keys and values, and what the engine itself takes.
         fits: in the share of the memory that a model may take.
     """
