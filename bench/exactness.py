@@ -1,10 +1,10 @@
-"""What each engine loses on real models: mean KL to transformers in float32, best token, on 200 prompts (20 for llama.cpp).
+"""What each engine loses on real models: mean KL to transformers in float32 and best token.
 
     python bench/exactness.py [MODEL.gguf ...] [--prompts N] [--json]
 
-The prompts are passages of the clinic's handbook, cut at different lengths, the last position of each; and one
-text of twice the sliding window (1,024 tokens where there is none), its last positions. Without a model: the
-starter, and gemma3-270m where the home has it. Ends with 1 if an engine is beyond its bound.
+200 prompts (20 for llama.cpp): passages of the clinic's handbook, cut at different lengths, the last position
+of each; and one text of twice the sliding window (1,024 tokens where there is none), its last positions. Without
+a model: the starter, and gemma3-270m where the home has it. Ends with 1 if an engine is beyond its bound.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         processor_name(),
         "",
-        "| model | engine | prompts | mean KL to float32, nats | best token equal | at the end of a long text | bound |",
+        "| model | engine | prompts | mean KL, nats | best token equal | at the end of a long text | bound |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
