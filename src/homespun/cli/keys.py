@@ -5,17 +5,22 @@ import sys
 
 import typer
 
-from homespun.cli.flags import Json
+from homespun.cli.flags import Json, OptionError
 from homespun.cli.render import print_json
 
 app = typer.Typer(no_args_is_help=True, help="Keep, list and remove keys of remote servers.")
 
 
-@app.command("set")
-def set_key(provider: str, as_json: Json = False) -> None:
+@app.command("set", context_settings={"allow_extra_args": True})
+def set_key(context: typer.Context, provider: str, as_json: Json = False) -> None:
     """Keep a key in the system's key store; it is asked for, or read from standard input."""
     from homespun.engines.keys import store_key
 
+    if context.args:  # not repeated: it is probably the key
+        raise OptionError(
+            "a key is not taken as an argument, where other users could see it; it is asked for, or read "
+            "from standard input"
+        )
     key = getpass.getpass(f"Key of {provider}: ") if sys.stdin.isatty() else sys.stdin.readline()
     store_key(provider, key)
     print_json({"kept": provider}) if as_json else print(f"The key of {provider} is kept.")

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from homespun.engines.errors import RemoteError
-from homespun.engines.providers import PROVIDERS, Provider
+from homespun.engines.providers import PROVIDERS, Provider, remote_model
 
 _SERVICE = "homespun"
 
@@ -31,7 +31,7 @@ def store_key(name: str, key: str) -> None:
     Raises:
         RemoteError: an empty key, no such provider, or no key store here.
     """
-    _check(name)
+    name = _checked(name)
     if not key.strip():
         raise RemoteError("the key is empty")
     keyring = _keyring()
@@ -47,10 +47,13 @@ def remove_key(name: str) -> None:
     Raises:
         RemoteError: none is kept, or there is no key store here.
     """
-    _check(name)
+    name = _checked(name)
     if _stored(name) is None:
         raise RemoteError(f"no key of {name} is kept")
-    _keyring().delete_password(_SERVICE, name)
+    try:
+        _keyring().delete_password(_SERVICE, name)
+    except Exception as error:
+        raise _no_store(error) from None
 
 
 def known_keys() -> dict[str, str]:
@@ -64,9 +67,14 @@ def known_keys() -> dict[str, str]:
     return found
 
 
-def _check(name: str) -> None:
-    if name not in PROVIDERS and not name.startswith(("http://", "https://")):
-        raise RemoteError(f"{name!r} is neither a URL nor one of {', '.join(PROVIDERS)}")
+def _checked(name: str) -> str:
+    """The name that keys are kept under. What was typed is not repeated: it may be a key."""
+    if name in PROVIDERS:
+        return name
+    remote = remote_model(name) if name.startswith(("http://", "https://")) else None
+    if remote is None:
+        raise RemoteError(f"a key is kept for a URL or for one of {', '.join(PROVIDERS)}")
+    return remote.provider.name
 
 
 def _stored(name: str) -> str | None:

@@ -1,11 +1,12 @@
 """From a name that a person types to a running engine."""
 
+import os
 from pathlib import Path
 from typing import cast, get_args
 
 from homespun.engines.choose import EngineChoice, open_engine
 from homespun.engines.engine import Engine, EngineOptions
-from homespun.engines.errors import EngineError
+from homespun.engines.errors import EngineError, RemoteError
 from homespun.engines.providers import remote_model
 from homespun.models.errors import UnknownModelError
 from homespun.models.found import found_model
@@ -65,7 +66,8 @@ def load_engine(
             raise EngineError(f"a remote model has no engine here; engine is {engine!r}")
         from homespun.engines.remote_engine import RemoteEngine
 
-        return RemoteEngine(remote, options, price=read_price(home.root, remote.shown))
+        price = read_price(home.root, remote.shown)
+        return RemoteEngine(remote, options, price=price, requests_per_minute=_requests_per_minute())
     path = model_path(home, name)
     return open_engine(
         path,
@@ -74,3 +76,13 @@ def load_engine(
         cache_path=home.cache_path,
         progress=progress,
     )
+
+
+def _requests_per_minute() -> int:
+    """The user's limit for remote servers, from `HOMESPUN_REQUESTS_PER_MINUTE`; 0: none."""
+    text = os.environ.get("HOMESPUN_REQUESTS_PER_MINUTE") or "0"
+    if not text.isdecimal():
+        raise RemoteError(
+            f"HOMESPUN_REQUESTS_PER_MINUTE is {text!r}; it must be a whole number, 0 for no limit"
+        )
+    return int(text)

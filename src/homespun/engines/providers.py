@@ -1,5 +1,6 @@
 """Which servers are known by name, and what a name such as `openai:MODEL` or a URL means."""
 
+import math
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +19,8 @@ class Provider:
         limit_name: what it calls the most tokens to write.
         extras: sampling options beyond OpenAI's that it knows, by our name and its own.
         max_alternatives: most alternatives that it reports for each token; 0: none.
+        ignores: our names of options that it takes without a word and does not obey.
+        max_temperature: what it takes at most.
     """
 
     name: str
@@ -27,6 +30,8 @@ class Provider:
     limit_name: str = "max_tokens"
     extras: tuple[tuple[str, str], ...] = ()
     max_alternatives: int = 0
+    ignores: tuple[str, ...] = ()
+    max_temperature: float = math.inf
 
 
 _VLLM = (("top_k", "top_k"), ("min_p", "min_p"), ("repeat_penalty", "repetition_penalty"))
@@ -42,7 +47,13 @@ PROVIDERS = {
             limit_name="max_completion_tokens",
             max_alternatives=20,
         ),
-        Provider("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+        Provider(  # as its page on compatibility with OpenAI's library says
+            "anthropic",
+            "https://api.anthropic.com/v1",
+            "ANTHROPIC_API_KEY",
+            ignores=("seed", "json_schema"),
+            max_temperature=1.0,
+        ),
         Provider("google", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
         Provider("cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
         Provider("huggingface", "https://router.huggingface.co/v1", "HF_TOKEN"),

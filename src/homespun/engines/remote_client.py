@@ -1,14 +1,16 @@
 """One remote server through the openai package: who is there, one answer as a stream, failures as sentences."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
+from time import monotonic, sleep
 from typing import Any
 
 from homespun.engines.engine import GenerateOptions
 from homespun.engines.errors import ConstraintError, RemoteError
 from homespun.engines.keys import find_key
 from homespun.engines.providers import RemoteModel, known_server
+from homespun.engines.remote_schema import read_schema
 
 TIMEOUT_S = 120.0  # without a byte
 CONNECT_TIMEOUT_S = 10.0
@@ -18,26 +20,22 @@ MAX_RETRIES = 4  # of busy servers and cut connections, before the first byte; t
 class RemoteClient:
     """Safe to use from several threads."""
 
-    def __init__(self, remote: RemoteModel, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, remote: RemoteModel, *, timeout_s: float = TIMEOUT_S, requests_per_minute: int = 0
+    ) -> None:
         """Prepare; nothing is sent unless the server has to be asked which model it has.
 
         Raises:
             RemoteError: no key, no such server, or several models and none named.
         """
-        import httpx2
-        from openai import OpenAI
-
         self._key = find_key(remote.provider)
-        self._client = OpenAI(
-            api_key=self._key or "none",
-            base_url=remote.provider.base_url,
-            timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
-            max_retries=MAX_RETRIES,
-        )
+        self._client = _opened(remote, self._key, timeout_s)
+        self._pace = _Pace(requests_per_minute)
         self.remote = remote
         self.window = 0
         if not remote.provider.needs_key:
             self._look()
+        self._client.max_retries = MAX_RETRIES  # a copy `with_options` would read the environment again
 
     def __repr__(self) -> str:
         return f"RemoteClient({self.remote.shown})"
@@ -48,6 +46,7 @@ class RemoteClient:
         Raises:
             RemoteError: any failure, in one sentence.
         """
+        self._pace.wait()
         with self.told():
             stream = self._client.chat.completions.create(**self._body(messages, options, seed))
             try:
@@ -77,8 +76,16 @@ class RemoteClient:
         for name in ("regex", "grammar"):
             if getattr(options, name):
                 raise ConstraintError(f"a {name} cannot be enforced on a remote model")
+        ignored = [name for name in self.remote.provider.ignores if getattr(options, name)]
+        if ignored:
+            raise RemoteError(f"{self.remote.shown} ignores {' and '.join(ignored)}")
+        hottest = self.remote.provider.max_temperature
+        if options.temperature > hottest:
+            raise RemoteError(
+                f"temperature is {options.temperature}; {self.remote.shown} takes at most {hottest:g}"
+            )
         if options.json_schema:
-            _schema(options)
+            read_schema(options.json_schema)
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -104,6 +111,11 @@ class RemoteClient:
                 "cannot be reached", cause, "Is the server running, and the address right?"
             ) from None
         except openai.APIStatusError as error:
+            if 300 <= error.status_code < 400:
+                raise RemoteError(
+                    f"{self.remote.shown} sends requests elsewhere (redirect {error.status_code})",
+                    remedy="Name the address that it really has.",
+                ) from None
             raise self._error(f"answered with error {error.status_code}", error) from None
         except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
             raise self._error("did not answer as an OpenAI-compatible server does", error) from None
@@ -158,21 +170,57 @@ class RemoteClient:
             "extra_body": {theirs: getattr(options, ours) for ours, theirs in provider.extras},
         }
         if options.temperature > 0:
-            body |= {"top_p": options.top_p, "seed": seed % 2**31}
-        if options.stop:
-            body["stop"] = list(options.stop[:4])  # ours are looked for here as well
-        if provider.max_alternatives:
+            body["top_p"] = options.top_p
+            if "seed" not in provider.ignores:
+                body["seed"] = seed % 2**31
+        stops = [text for text in options.stop if text.strip()][:4]  # all are looked for here as well
+        if stops:
+            body["stop"] = stops
+        if options.n_best or (provider.max_alternatives and not provider.needs_key):
+            # elsewhere only if asked for: some models behind a key refuse to give any
             body |= {"logprobs": True, "top_logprobs": max(options.n_best, 1)}
         if options.json_schema:
             body["response_format"] = {
                 "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": _schema(options)},
+                "json_schema": {"name": "answer", "strict": True, "schema": read_schema(options.json_schema)},
             }
         return body
 
 
-def _schema(options: GenerateOptions) -> Any:
-    try:
-        return json.loads(options.json_schema)
-    except ValueError as error:
-        raise ConstraintError(f"the JSON schema is no JSON ({error})") from None
+class _Pace:
+    """Lets requests begin evenly spaced."""
+
+    def __init__(self, requests_per_minute: int) -> None:
+        if requests_per_minute < 0:
+            raise RemoteError(
+                f"requests_per_minute is {requests_per_minute}; it must be 0 (no limit) or more"
+            )
+        self._gap_s = 60 / requests_per_minute if requests_per_minute else 0.0
+        self._next_s = 0.0
+        self._lock = Lock()
+
+    def wait(self) -> None:
+        """Until it is this request's turn."""
+        with self._lock:
+            now_s = monotonic()
+            turn_s = max(now_s, self._next_s)
+            self._next_s = turn_s + self._gap_s
+        sleep(turn_s - now_s)
+
+
+def _opened(remote: RemoteModel, key: str | None, timeout_s: float) -> Any:
+    """The library's client. It follows no redirects: a prompt goes only to the address that was named."""
+    import httpx2
+    from openai import DefaultHttpxClient, OpenAI
+
+    client = OpenAI(
+        api_key=key or "none",
+        base_url=remote.provider.base_url,
+        timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
+        max_retries=1,
+        http_client=DefaultHttpxClient(follow_redirects=False),
+    )
+    # What the library reads from OPENAI_* variables is not for other servers, and nobody asked for it.
+    client.organization = client.project = client.admin_api_key = None
+    client._custom_headers = {}
+    return client

@@ -113,6 +113,8 @@ class RemoteTemplate(ChatTemplate):
             raise RemoteError(f"{', '.join(more)} cannot be sent to a remote model yet")
         ids: list[int] = []
         for message in messages:
+            if message.role == "tool" or message.tool_calls:
+                raise RemoteError("tool calls cannot be sent to a remote model yet")
             ids += [self._remote.role_id(message.role), *self._remote.encode(message.content)]
             ids.append(self._remote.end_id)
         return ids
