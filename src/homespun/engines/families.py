@@ -58,7 +58,13 @@ def unknown_structure(file: GGUFFile, config: ModelConfig) -> str | None:
         return f"a sliding window of {config.sliding_window} tokens is not supported"
     if config.rope_dim != config.head_size or config.value_size != config.head_size:
         return "heads that are rotated in part, or whose values have another width, are not supported"
-    return _unknown_tensor(file, config)
+    if not (config.n_layers and config.context_length and config.hidden_size and config.n_heads):
+        return "the file does not state its layers, heads, width and context length"
+    if config.head_size % 2 or config.rope_theta <= 0:
+        return (
+            f"heads of {config.head_size} values and a rotary base of {config.rope_theta:g} have no rotation"
+        )
+    return _unknown_tensor(file, config) or _wrong_shape(file, config)
 
 
 def _is_plain_rotary(scaling: dict[str, Any] | None) -> bool:
@@ -78,4 +84,37 @@ def _unknown_tensor(file: GGUFFile, config: ModelConfig) -> str | None:
         is_layer = len(parts) == 4 and parts[0] == "blk" and parts[2] in kinds
         if name not in _PLAIN and not (is_layer and parts[3] in ("weight", "bias")):
             return f"tensor {name} is not one that this engine knows"
+    return None
+
+
+def _wrong_shape(file: GGUFFile, config: ModelConfig) -> str | None:
+    """A tensor that is not as large as the metadata says, or that is not there."""
+    hidden, ffn, head = config.hidden_size, config.ffn_size, config.head_size
+    q, kv = config.n_heads * head, config.n_kv_heads * head
+    matrices = {
+        "attn_q": (q, hidden),
+        "attn_k": (kv, hidden),
+        "attn_v": (kv, hidden),
+        "attn_output": (hidden, q),
+        "ffn_gate": (ffn, hidden),
+        "ffn_up": (ffn, hidden),
+        "ffn_down": (hidden, ffn),
+    }
+    expected: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (config.vocab_size, hidden),
+        "output_norm.weight": (hidden,),
+    }
+    for layer in range(config.n_layers):
+        for kind, shape in {**matrices, "attn_norm": (hidden,), "ffn_norm": (hidden,)}.items():
+            expected[f"blk.{layer}.{kind}.weight"] = shape
+    optional: dict[str, tuple[int, ...]] = {
+        "output.weight": (config.vocab_size, hidden),
+        "rope_freqs.weight": (head // 2,),
+    }
+    for name, shape in (expected | optional).items():
+        info = file.tensors.get(name)
+        if info is None and name in expected:
+            return f"tensor {name} is missing"
+        if info is not None and info.shape != shape:
+            return f"tensor {name} is {info.shape} large, and the metadata makes it {shape}"
     return None

@@ -6,7 +6,6 @@ whoever holds a `GGUFFile` may hand its path to native code.
 
 import mmap
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,24 +18,11 @@ import numpy as np
 from homespun.models.digest import file_digest
 from homespun.models.errors import ModelFileError
 from homespun.models.header import DOWNLOAD_AGAIN, TensorInfo, read_header
+from homespun.models.metadata_check import check_metadata, check_vocabulary
 
 __all__ = ["GGUFFile", "TensorInfo", "read_gguf"]
 
 _SPLIT_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
-
-#: Metadata that sizes something, without the architecture in front, and what is still believable.
-_PLAUSIBLE: dict[str, tuple[int, int]] = {
-    "block_count": (1, 10_000),
-    "embedding_length": (1, 1_000_000),
-    "feed_forward_length": (0, 10_000_000),
-    "context_length": (1, 1_000_000_000),
-    "vocab_size": (1, 100_000_000),
-    "attention.head_count": (0, 100_000),
-    "attention.head_count_kv": (0, 100_000),
-    "attention.key_length": (1, 1_000_000),
-    "attention.value_length": (1, 1_000_000),
-    "rope.dimension_count": (0, 1_000_000),
-}
 
 
 @dataclass(frozen=True)
@@ -138,8 +124,9 @@ def read_gguf(path: Path | str) -> GGUFFile:
             header = read_header(buffer, path)
     except OSError as error:
         raise ModelFileError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-    _check_metadata(header.metadata, path)
-    _check_vocabulary(header.metadata, header.tensors, path)
+    check_metadata(header.metadata, path)
+    _check_split(header.metadata, path)
+    check_vocabulary(header.metadata, header.tensors, path)
     return GGUFFile(
         path, header.version, MappingProxyType(header.metadata), MappingProxyType(header.tensors), size_bytes
     )
@@ -167,14 +154,7 @@ def _file_size(path: Path) -> int:
         raise ModelFileError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
 
 
-def _check_metadata(metadata: Mapping[str, Any], path: Path) -> None:
-    architecture = metadata.get("general.architecture")
-    if not isinstance(architecture, str) or not architecture:
-        raise ModelFileError(
-            "the file does not say what kind of model it is (general.architecture)",
-            where=str(path),
-            remedy="Get the model from its publisher again.",
-        )
+def _check_split(metadata: Mapping[str, Any], path: Path) -> None:
     if isinstance(metadata.get("split.count"), int) and metadata["split.count"] > 1:
         raise ModelFileError(
             f"this is one of {metadata['split.count']} parts of a split model, "
@@ -182,35 +162,3 @@ def _check_metadata(metadata: Mapping[str, Any], path: Path) -> None:
             where=str(path),
             remedy="Join the parts with `llama-gguf-split --merge`, or get the model as one file.",
         )
-    for key, (least, most) in _PLAUSIBLE.items():
-        value = metadata.get(f"{architecture}.{key}")
-        numbers = value if isinstance(value, list | np.ndarray) else [] if value is None else [value]
-        for number in numbers:
-            if isinstance(number, str | float | list) or not least <= number <= most:
-                raise ModelFileError(
-                    f"{architecture}.{key} is {number!r}, but only {least:,} to {most:,} makes sense",
-                    where=str(path),
-                    remedy="The file is damaged or made by a faulty tool: get it again.",
-                )
-
-
-def _check_vocabulary(metadata: Mapping[str, Any], tensors: Mapping[str, TensorInfo], path: Path) -> None:
-    """A token without a row would be read outside of the embedding table; llama.cpp aborts on twins."""
-    tokens = metadata.get("tokenizer.ggml.tokens")
-    if not isinstance(tokens, list):
-        return
-    remedy = "The file is damaged or made by a faulty tool: get it again."
-    embedding = tensors.get("token_embd.weight")
-    if embedding is not None and len(embedding.shape) == 2 and len(tokens) > embedding.shape[0]:
-        raise ModelFileError(
-            f"the vocabulary has {len(tokens):,} tokens, but the embedding table "
-            f"only {embedding.shape[0]:,} rows",
-            where=str(path),
-            remedy=remedy,
-        )
-    if len(set(tokens)) < len(tokens):
-        twin, count = Counter(token for token in tokens if token).most_common(1)[0]
-        if count > 1:
-            raise ModelFileError(
-                f"the token {twin!r} is {count} times in the vocabulary", where=str(path), remedy=remedy
-            )
