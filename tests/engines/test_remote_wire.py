@@ -288,11 +288,15 @@ def test_run_with_a_url(tmp_path, monkeypatch, capsys) -> None:
         monkeypatch.setenv("HOMESPUN_HOME", str(tmp_path / "home"))
         monkeypatch.setenv("HOMESPUN_API_KEY", process._key)
         url = f"http://127.0.0.1:{process._port}/v1"
+        (tmp_path / "home").mkdir()
+        table = {url: {"input": 1e6, "output": 0}}  # a dollar a token read
+        (tmp_path / "home" / "prices.json").write_text(json.dumps(table))
         assert exit_code(["run", "-m", url, "Hello", "--max-new-tokens", "4", "--json"]) == 0
         printed = capsys.readouterr()
         answer = json.loads(printed.out)
         assert answer["finish"] in ("length", "stop") and answer["tokens"]["prompt"] > 3
         assert answer["engine"]["engine"] == "remote"
+        assert answer["cost_usd"] == answer["tokens"]["prompt"]
         assert process._key not in printed.out + printed.err
         monkeypatch.setenv("HOMESPUN_API_KEY", KEY)
         assert exit_code(["run", "-m", url, "Hello", "--json"]) == 2

@@ -205,9 +205,10 @@ def _chat(conversation: Conversation, options: GenerateOptions) -> None:
 
 def _figures(result: Generation) -> str:
     speed = (len(result.steps) - 1) / result.write_s if result.write_s else 0.0
+    cost = "" if result.cost_usd is None else f", {result.cost_usd:.6f} US dollars"
     return (
         f"[{result.n_prompt_tokens} tokens read in {result.read_s:.2f} s, "
-        f"{len(result.token_ids)} written, {speed:.0f} tok/s, ended by {result.finish}]"
+        f"{len(result.token_ids)} written, {speed:.0f} tok/s, ended by {result.finish}{cost}]"
     )
 
 
@@ -225,6 +226,7 @@ def _as_json(result: Generation, answer: Answer, conversation: Conversation) -> 
             "cached": result.n_cached_tokens,
             "written": len(result.token_ids),
         },
+        "cost_usd": result.cost_usd,
         "timings": {"read_s": result.read_s, "write_s": result.write_s},
         "steps": result.steps if any(step.best for step in result.steps) else None,
         "engine": conversation.engine.facts,
