@@ -18,7 +18,8 @@ from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError
 
 from homespun.cli.main import exit_code
-from homespun.engines.engine import GenerateOptions, Request
+from homespun.cli.render import print_json
+from homespun.engines.engine import GenerateOptions, Request, Step
 from homespun.engines.errors import ConstraintError, RemoteError
 from homespun.engines.keys import find_key, known_keys
 from homespun.engines.llama_cpp_process import LlamaCppProcess, ServerSettings
@@ -321,3 +322,9 @@ print([event for event in attempts if event != "socket.gethostname"])
     environment = {**os.environ, "ANTHROPIC_API_KEY": KEY}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_an_unknown_probability_is_null_in_json(capsys) -> None:
+    print_json({"steps": (Step(1, "a", float("nan")),)})
+    (step,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["steps"]
+    assert step["log_probability"] is None
