@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class LlamaCppProcess:
             EngineError: xllamacpp is not installed, or llama.cpp refused the model; with its reason.
         """
         self._key = secrets.token_urlsafe(24)
+        self._idle: deque[http.client.HTTPConnection] = deque()
         started = {
             "model_path": str(settings.model_path),
             "key": self._key,
@@ -106,26 +108,48 @@ class LlamaCppProcess:
             ConnectionError: the process is gone or did not answer.
             EngineError: it answered with an error.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self._port)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        data = None if body is None else json.dumps(body)
         try:
-            data = None if body is None else json.dumps(body)
-            connection.request("GET" if body is None else "POST", path, data, headers)
-            response = connection.getresponse()
-            text = response.read()
+            status, text = self._exchange(path, data)
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionError(str(error)) from None
-        finally:
-            connection.close()
         answer: dict[str, Any] = json.loads(text)
-        if response.status != 200:
+        if status != 200:
             raise EngineError(
                 f"llama.cpp refused the request ({answer.get('error', {}).get('message', answer)})"
             )
         return answer
 
+    def _exchange(self, path: str, data: str | None) -> tuple[int, bytes]:
+        """One request over a connection that is kept for the next one: status and text of the answer.
+
+        There are never more connections than requests at once, so each finds a thread of the server.
+        """
+        try:
+            return self._send(self._idle.pop(), path, data)
+        except IndexError:
+            pass  # all are in use
+        except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+            pass  # the server closes what was idle for 5 s; if it is gone, the new one says so
+        return self._send(http.client.HTTPConnection("127.0.0.1", self._port), path, data)
+
+    def _send(self, connection: http.client.HTTPConnection, path: str, data: str | None) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        try:
+            connection.request("GET" if data is None else "POST", path, data, headers)
+            response = connection.getresponse()
+            text = response.read()
+        except BaseException:
+            connection.close()
+            raise
+        if connection.sock is not None:  # it is closed where the server asked for that
+            self._idle.append(connection)
+        return response.status, text
+
     def close(self) -> None:
         """End it: kindly, then by force."""
+        while self._idle:
+            self._idle.pop().close()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if pipe is not None:
