@@ -206,7 +206,7 @@ class ChatTemplate:
         return value
 
     def _run(self, turns: list[Turn], add_generation_prompt: bool, tools: Any = None) -> str:
-        from homespun.models.template_sandbox import Budget
+        from homespun.models.template_budget import Budget
 
         n_characters = sum(len(text) for turn in turns for text in _texts(turn)) + sum(
             map(len, _texts(tools))

@@ -18,6 +18,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, pass_context
 from jinja2.visitor import NodeTransformer
 
+from homespun.models.template_budget import LEAST, Budget
+
 #: Filters that are there; of Jinja's own the ones that need no large work, and that templates use.
 FILTERS = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
@@ -38,58 +40,6 @@ _PADDING_METHODS = frozenset({"ljust", "rjust", "center", "zfill"})
 
 _MAX_TEMPLATE_CHARACTERS = 1_000_000
 _MAX_BITS = 4096
-# Every operation costs at least this many characters, so that characters bound time too.
-_LEAST = 16
-
-
-class Budget:
-    """What one rendering may use, by the size of what it renders.
-
-    Args:
-        n_messages: turns.
-        n_characters: of everything that is handed in.
-    """
-
-    def __init__(self, n_messages: int, n_characters: int) -> None:
-        self._steps = 200_000 + 2_000 * n_messages
-        self._characters = 10_000_000 + 200 * n_characters
-
-    def step(self, n_characters: int) -> None:
-        """Pay one turn of a loop, or one call."""
-        self._steps -= 1
-        if self._steps < 0:
-            raise jinja2.TemplateRuntimeError("it does not end within a sensible number of steps")
-        self.pay(n_characters)
-
-    def pay(self, n_characters: int) -> None:
-        """Pay work on that many characters."""
-        self._characters -= max(n_characters, _LEAST)
-        if self._characters < 0:
-            raise jinja2.TemplateRuntimeError("it makes more text than any chat needs")
-
-    def weigh(self, value: Any) -> int:
-        """Pay all that a value holds, however deep; shared parts count every time, as in its text."""
-        weight, waiting = 0, [value]
-        while waiting:
-            item = waiting.pop()
-            weight += 8
-            if isinstance(item, (str, bytes)):
-                weight += len(item)
-            elif isinstance(item, (list, tuple, set, frozenset)):
-                waiting.extend(item)
-            elif isinstance(item, dict):
-                waiting.extend(item.keys())
-                waiting.extend(item.values())
-            elif isinstance(item, Namespace):
-                waiting.extend(object.__getattribute__(item, "_Namespace__attrs").values())
-            if weight + len(waiting) > self._characters:
-                self.pay(weight + len(waiting))
-        self.pay(weight)
-        return weight
-
-    def glance(self, value: Any) -> None:
-        """Pay a value's outermost level."""
-        self.pay(len(value) if isinstance(value, (str, bytes, list, tuple, dict)) else 1)
 
 
 _BUDGET: ContextVar[Budget] = ContextVar("template budget")
@@ -143,7 +93,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
     def call(self, context: Context, called: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Call something, paid by what goes in and comes out."""
         budget = _BUDGET.get()
-        budget.step(_LEAST)
+        budget.step(LEAST)
         owner = getattr(called, "__self__", None)
         if isinstance(owner, str):
             _pay_method(budget, owner, called.__name__, args, kwargs)
@@ -157,7 +107,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """A sum, product, power or remainder, refused before it is large."""
         budget = _BUDGET.get()
-        budget.step(_LEAST)
+        budget.step(LEAST)
         if operator == "+":
             budget.glance(left)
             budget.glance(right)
@@ -295,7 +245,7 @@ def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @pass_context
     def bounded(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         budget = _BUDGET.get()
-        budget.step(_LEAST)
+        budget.step(LEAST)
         if name in ("join", "sum") and not isinstance(value, (str, list, tuple, dict)):
             value = list(value)
         if name in _SHALLOW:
