@@ -224,12 +224,6 @@ def test_headers_that_contradict_themselves(tmp_path, entries, tensors, says):
     assert says in refusal(path)
 
 
-def test_split_models_are_refused_by_name(tmp_path):
-    path = tmp_path / "big-00002-of-00007.gguf"
-    path.write_bytes(b"GGUF")
-    assert "part 2 of a model that is split into 7 files" in refusal(path)
-
-
 def test_what_is_no_file(tmp_path):
     assert "folder" in refusal(tmp_path)
     assert "no such file" in refusal(tmp_path / "missing.gguf")

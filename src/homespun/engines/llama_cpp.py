@@ -92,7 +92,7 @@ class LlamaCppEngine(LoadedModel):
         self._window = checked_window(options.window, self._config)
         n_slots = _n_slots(self._window, options.cache_tokens)
         self._settings = ServerSettings(
-            model_path=path.resolve(),
+            model_path=self._file.path.absolute(),  # of a split model, the first part under its own name
             n_context=n_slots * (-(-self._window // 256) * 256),  # llama.cpp counts in steps of 256
             n_slots=n_slots,
             n_threads=options.threads or usable_threads(),

@@ -5,8 +5,7 @@ whoever holds a `GGUFFile` may hand its path to native code.
 """
 
 import mmap
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,11 @@ import numpy as np
 
 from homespun.models.digest import file_digest
 from homespun.models.errors import ModelFileError
-from homespun.models.header import DOWNLOAD_AGAIN, TensorInfo, read_header
+from homespun.models.header import DOWNLOAD_AGAIN, Header, TensorInfo, read_header
 from homespun.models.metadata_check import check_metadata, check_vocabulary
+from homespun.models.split import check_part, check_parts_there, joined_digest, part_paths
 
 __all__ = ["GGUFFile", "TensorInfo", "read_gguf"]
-
-_SPLIT_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,12 @@ class GGUFFile:
     """A GGUF file whose header was read and found whole.
 
     Attributes:
-        path: where it is.
+        path: where it is; of a split model, the first part.
         version: of the GGUF format, 2 or 3.
         metadata: all entries; arrays of numbers are numpy arrays, arrays of text are lists.
         tensors: all tensors by name, in the file's order.
+        size_bytes: of all parts together.
+        paths: all parts; one, unless the model is split.
     """
 
     path: Path
@@ -41,6 +41,11 @@ class GGUFFile:
     metadata: Mapping[str, Any]
     tensors: Mapping[str, TensorInfo]
     size_bytes: int
+    paths: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            object.__setattr__(self, "paths", (self.path,))
 
     @property
     def architecture(self) -> str:
@@ -54,12 +59,15 @@ class GGUFFile:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the whole file, in hex; remembered under the file's size and time of change."""
-        return file_digest(self.path)
+        """SHA-256 of the whole file, in hex; remembered under the file's size and time of change.
+
+        Of a split model: that of its parts' digests.
+        """
+        return joined_digest([file_digest(path) for path in self.paths])
 
     @cached_property
-    def _bytes(self) -> np.ndarray:
-        return np.memmap(self.path, dtype=np.uint8, mode="r")
+    def _bytes(self) -> dict[Path, np.ndarray]:
+        return {path: np.memmap(path, dtype=np.uint8, mode="r") for path in self.paths}
 
     def data(self, name: str) -> np.ndarray:
         """The stored bytes of a tensor, still in its blocks, mapped from the file.
@@ -71,7 +79,7 @@ class GGUFFile:
             ModelFileError: there is no such tensor.
         """
         info = self._tensor(name)
-        stored = self._bytes[info.offset : info.offset + info.size_bytes]
+        stored = self._bytes[info.path or self.path][info.offset : info.offset + info.size_bytes]
         return stored.reshape((*info.shape[:-1], -1))
 
     def dequantize(self, name: str) -> np.ndarray:
@@ -108,39 +116,69 @@ class GGUFFile:
 def read_gguf(path: Path | str) -> GGUFFile:
     """Read a GGUF's header and check the whole file's structure, before any native code sees it.
 
+    Any part of a split model stands for all of it: the parts are found by their names.
+
     Checked are the magic, the version, every length in the header against the bytes that are left,
     every tensor's range against the file's size, and that the sizes it states are believable.
 
     Raises:
-        ModelFileError: no such file, one part of a split model, or no whole and well-formed GGUF.
+        ModelFileError: no such file, a missing part, or no whole and well-formed GGUF.
     """
-    path = Path(path)
-    _check_name(path)
+    paths = part_paths(Path(path))
+    check_parts_there(paths)
+    read = [_read_part(part) for part in paths]
+    headers = [header for header, _ in read]
+    for number, (header, part) in enumerate(zip(headers, paths, strict=True)):
+        check_part(header.metadata, number, len(paths), part)
+    metadata, tensors = headers[0].metadata, _joined_tensors(headers, paths)
+    check_metadata(metadata, paths[0])
+    check_vocabulary(metadata, tensors, paths[0])
+    return GGUFFile(
+        paths[0],
+        headers[0].version,
+        MappingProxyType(metadata),
+        MappingProxyType(tensors),
+        sum(size_bytes for _, size_bytes in read),
+        paths,
+    )
+
+
+def _read_part(path: Path) -> tuple[Header, int]:
+    """The header of one file, and the file's size in bytes."""
     size_bytes = _file_size(path)
     if size_bytes == 0:
         raise ModelFileError("this file is empty (0 bytes)", where=str(path), remedy=DOWNLOAD_AGAIN)
     try:
         with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
-            header = read_header(buffer, path)
+            return read_header(buffer, path), size_bytes
     except OSError as error:
         raise ModelFileError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-    check_metadata(header.metadata, path)
-    _check_split(header.metadata, path)
-    check_vocabulary(header.metadata, header.tensors, path)
-    return GGUFFile(
-        path, header.version, MappingProxyType(header.metadata), MappingProxyType(header.tensors), size_bytes
-    )
 
 
-def _check_name(path: Path) -> None:
-    part = _SPLIT_NAME.search(path.name)
-    if part:
+def _joined_tensors(headers: Sequence[Header], paths: Sequence[Path]) -> dict[str, TensorInfo]:
+    """The tensors of all parts.
+
+    Raises:
+        ModelFileError: a tensor is in two parts, or there are not as many as the first part says.
+    """
+    tensors: dict[str, TensorInfo] = {}
+    for header, path in zip(headers, paths, strict=True):
+        twin = next((name for name in header.tensors if name in tensors), None)
+        if twin is not None:
+            raise ModelFileError(
+                f"the tensor {twin!r} is in an earlier part of the model too",
+                where=str(path),
+                remedy=DOWNLOAD_AGAIN,
+            )
+        tensors.update(header.tensors)
+    stated = headers[0].metadata.get("split.tensors.count")
+    if len(paths) > 1 and stated is not None and stated != len(tensors):
         raise ModelFileError(
-            f"this is part {int(part[1])} of a model that is split into {int(part[2])} files, "
-            "which Homespun does not read yet",
-            where=str(path),
-            remedy="Join the parts with `llama-gguf-split --merge`, or get the model as one file.",
+            f"its parts hold {len(tensors):,} tensors together, and the first one says {stated!r}",
+            where=str(paths[0]),
+            remedy=DOWNLOAD_AGAIN,
         )
+    return tensors
 
 
 def _file_size(path: Path) -> int:
@@ -152,13 +190,3 @@ def _file_size(path: Path) -> int:
         raise ModelFileError("there is no such file", where=str(path), remedy="Check the path.") from None
     except OSError as error:
         raise ModelFileError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-
-
-def _check_split(metadata: Mapping[str, Any], path: Path) -> None:
-    if isinstance(metadata.get("split.count"), int) and metadata["split.count"] > 1:
-        raise ModelFileError(
-            f"this is one of {metadata['split.count']} parts of a split model, "
-            "which Homespun does not read yet",
-            where=str(path),
-            remedy="Join the parts with `llama-gguf-split --merge`, or get the model as one file.",
-        )

@@ -62,6 +62,7 @@ class TensorInfo:
         ggml_type: how its numbers are stored, such as "Q4_1".
         offset: bytes from the start of the file.
         size_bytes: bytes that it takes.
+        path: the file that holds it, as read from one.
     """
 
     name: str
@@ -69,6 +70,7 @@ class TensorInfo:
     ggml_type: str
     offset: int
     size_bytes: int
+    path: Path | None = None
 
     @property
     def n_values(self) -> int:
@@ -252,7 +254,7 @@ def _place_tensors(
         if offset % alignment:
             raise cursor.damaged(f"the tensor {name!r} does not start at a multiple of {alignment}")
         size_bytes = int(np.prod(shape, dtype=object)) // block.n_values * block.size_bytes
-        tensors[name] = TensorInfo(name, shape, block.name, data_start + offset, size_bytes)
+        tensors[name] = TensorInfo(name, shape, block.name, data_start + offset, size_bytes, cursor.path)
     end = data_start
     for info in sorted(tensors.values(), key=lambda info: info.offset):
         if info.offset < end:

@@ -23,6 +23,7 @@ from homespun.models.registry import (
     checked_name,
     pick_entry,
 )
+from homespun.models.split import joined_digest, part_paths
 from homespun.models.storage import disk_error
 from homespun.progress import Progress, no_progress
 
@@ -113,7 +114,7 @@ class Home:
         A file that already lies in the home is registered where it is.
 
         Args:
-            path: the file.
+            path: the file; any part of a split model brings all of them.
             name: what to call it; by default its maker's base name, such as "smollm2".
             reference: leave the file where it is and remember its absolute path.
             progress: told how many bytes were read.
@@ -125,8 +126,11 @@ class Home:
         """
         path = Path(path).expanduser().absolute()
         file = read_gguf(path)
+        path = file.path
         is_inside = path.is_relative_to(self.root)
-        digest = hash_file(path, _count(progress, f"Checking {path.name}", file.size_bytes))
+        count = _count(progress, f"Checking {path.name}", file.size_bytes)
+        digests = [hash_file(part, count) for part in file.paths]
+        digest = joined_digest(digests)
         known = self._known(digest, name)
         if known:
             return known
@@ -139,8 +143,11 @@ class Home:
         target = path
         if not is_inside and not reference:
             target = self.models_path / name / path.name
-            copy_verified(path, target, digest, _count(progress, f"Copying {path.name}", file.size_bytes))
-        remember_digest(target, digest)
+            count = _count(progress, f"Copying {path.name}", file.size_bytes)
+            for part, part_digest in zip(file.paths, digests, strict=True):
+                copy_verified(part, target.with_name(part.name), part_digest, count)
+        for part, part_digest in zip(part_paths(target), digests, strict=True):
+            remember_digest(part, part_digest)
         shares = {share.ggml_type: round(share.share, 6) for share in format_shares(file)}
         model = RegisteredModel(
             name,
@@ -171,7 +178,8 @@ class Home:
             return replace(state, models=left, default_model=default)
 
         self._registry.change(change)
-        self._delete(removed[0].path)
+        for part in part_paths(removed[0].path):
+            self._delete(part)
         return removed[0]
 
     def embedders(self) -> list[RegisteredEmbedder]:
