@@ -1,5 +1,6 @@
 """`homespun convert`: a Hugging Face folder to one GGUF file, with its measured loss."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +36,8 @@ def convert(
         return
     formats = ", ".join(f"{n} in {name}" for name, n in conversion.formats.items())
     print(f"{conversion.path} is written: {size(conversion.size_bytes)}, tensors {formats}.")
-    for line in conversion.fallbacks:
-        print(f"  {line} (its rows are no whole blocks)")
+    for line in _grouped(conversion.fallbacks):
+        print(f"  {line} (rows that are no whole blocks)")
     for note in conversion.notes:
         print(f"  Note: {note}.")
     print(
@@ -45,3 +46,15 @@ def convert(
         f"{loss.best_agreement:.1%}."
     )
     print(f"Try: homespun models add {conversion.path}")
+
+
+def _grouped(fallbacks: Sequence[str]) -> list[str]:
+    """The same change told once, with its tensors' number where there are several; --json names them all."""
+    names: dict[str, list[str]] = {}
+    for fallback in fallbacks:
+        name, change = fallback.split(": ", 1)
+        names.setdefault(change, []).append(name)
+    return [
+        f"{change}: {found[0] if len(found) == 1 else f'{len(found)} tensors'}"
+        for change, found in names.items()
+    ]
