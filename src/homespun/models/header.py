@@ -220,6 +220,8 @@ def _read_description(cursor: _Cursor) -> tuple[str, tuple[int, ...], BlockForma
     n_values = int(np.prod(sizes, dtype=object)) if sizes else 1
     if n_values == 0 or n_values > MAX_VALUES:
         raise cursor.damaged(f"the tensor {name!r} claims {n_values:,} values")
+    while len(sizes) > 2 and sizes[-1] == 1:  # ggml counts them or not, as it likes
+        sizes.pop()
     kind = cursor.number("<I")
     block = BLOCK_FORMATS.get(kind)
     if block is None:
