@@ -4,9 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from ran import Ran
 
 
+@pytest.mark.long
 def test_a_chat_goes_on_in_another_process(homespun: Callable[..., Ran], tmp_path: Path) -> None:
     say = ("run", "--max-new-tokens", "6", "--json")
     first = homespun(*say, "My name is Ada.", "--chat", "ada", "--system", "Be brief.")

@@ -21,7 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
     "keys": ("homespun.cli.keys", "Keep, list and remove keys of remote servers."),
-    "pull": ("homespun.cli.pull", "Fetch a model, check it and register it; a cut download goes on where it stopped."),
+    "pull": (
+        "homespun.cli.pull",
+        "Fetch a model, check it and register it; a cut download goes on where it stopped.",
+    ),
     "convert": (
         "homespun.cli.convert",
         "Convert a Hugging Face folder to a GGUF file and measure what the format loses.",
