@@ -260,3 +260,11 @@ def test_a_gpu_that_is_not_there_is_refused_in_a_sentence(tmp_path):
     path = write_random(tmp_path / "model.gguf", Shape())
     with pytest.raises(EngineError, match="no mps device"):
         LlamaCppEngine(path, EngineOptions(window=64, device="mps"))
+
+
+def test_a_whole_window_can_be_read(tmp_path):
+    path = write_random(tmp_path / "model.gguf", Shape())
+    with LlamaCppEngine(path, EngineOptions(window=256, threads=1, cache_tokens=256)) as engine:
+        ids = np.random.default_rng(0).integers(0, 256, 256).tolist()
+        assert engine.distributions(ids).shape == (1, len(vocabulary()))
+        assert engine.generate([Request(tuple(ids[:255]), GenerateOptions(max_new_tokens=5))])[0].steps

@@ -93,7 +93,9 @@ class LlamaCppEngine(LoadedModel):
         n_slots = _n_slots(self._window, options.cache_tokens)
         self._settings = ServerSettings(
             model_path=self._file.path.absolute(),  # of a split model, the first part under its own name
-            n_context=n_slots * (-(-self._window // 256) * 256),  # llama.cpp counts in steps of 256
+            n_context=n_slots
+            * (self._window // 256 + 1)
+            * 256,  # steps of 256, and room for one token to draw
             n_slots=n_slots,
             n_threads=options.threads or usable_threads(),
             cache_type="f32" if options.mode == "exact" else "f16",
