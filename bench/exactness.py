@@ -2,7 +2,7 @@
 
     python bench/exactness.py [MODEL.gguf ...] [--prompts N] [--json]
 
-200 prompts (10 for llama.cpp): passages of the clinic's handbook, cut at different lengths, the last position
+200 prompts (6 for llama.cpp): passages of the clinic's handbook, cut at different lengths, the last position
 of each; and one text of twice the sliding window (1,024 tokens where there is none), its last positions. Without
 a model: the starter, and gemma3-270m where the home has it. Ends with 1 if an engine is beyond its bound.
 """
@@ -35,7 +35,7 @@ BOUNDS: dict[tuple[EngineChoice, Mode], float] = {
 }
 #: llama.cpp's whole distributions take a second and more each, so it gets fewer.
 N_LONG = {"openvino": 200, "llama.cpp": 2}
-MOST_PROMPTS = {"openvino": 10_000, "llama.cpp": 10}
+MOST_PROMPTS = {"openvino": 10_000, "llama.cpp": 6}
 
 
 def texts() -> list[str]:
