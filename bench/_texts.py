@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from homespun.engines.openvino.measure import probe_text
+from homespun.engines.probe import probe_text
 
 _TOPICS = (
     "a lighthouse keeper", "the tides", "bread", "a night train", "granite", "an old violin", "bees",

@@ -17,7 +17,7 @@ import numpy as np
 
 from homespun.engines.choose import EngineChoice, explain_choice, open_engine
 from homespun.engines.engine import Engine, EngineOptions, Mode
-from homespun.engines.openvino.measure import mean_kl_nats
+from homespun.engines.probe import mean_kl_nats
 from homespun.engines.processor import processor_name
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import read_gguf
@@ -46,21 +46,19 @@ def texts() -> list[str]:
 def make_prompts(tokenizer: Tokenizer, n_prompts: int) -> list[list[int]]:
     """Beginnings of 5 to 180 tokens, from all documents in turn."""
     random = np.random.default_rng(0)
-    begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
     documents = [tokenizer.encode(text) for text in texts()]
     prompts = []
     for number in range(n_prompts):
         ids = documents[number % len(documents)]
         length = int(random.integers(5, 180))
         start = int(random.integers(0, max(1, len(ids) - length)))
-        prompts.append([*begin, *ids[start : start + length]])
+        prompts.append([*tokenizer.begin_ids, *ids[start : start + length]])
     return prompts
 
 
 def long_text(tokenizer: Tokenizer, n_tokens: int) -> list[int]:
     """One text of so many tokens."""
-    begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
-    return [*begin, *tokenizer.encode("\n\n".join(texts()))][:n_tokens]
+    return [*tokenizer.begin_ids, *tokenizer.encode("\n\n".join(texts()))][:n_tokens]
 
 
 def rows_of(engine: Engine, prompts: list[list[int]]) -> np.ndarray:

@@ -21,7 +21,7 @@ from _texts import chat_prompts, long_prompt
 
 from homespun.engines.engine import EngineOptions, GenerateOptions, Request
 from homespun.engines.openvino.engine import OpenVINOEngine
-from homespun.engines.openvino.measure import mean_kl_nats
+from homespun.engines.probe import mean_kl_nats
 from homespun.engines.processor import processor_name
 from homespun.models.home import Home
 from homespun.models.starter import fetch_starter_model

@@ -89,7 +89,7 @@ def test_help_loads_nothing_heavy() -> None:
         "from homespun.cli.main import exit_code\n"
         "assert exit_code(['--help']) == 0\n"
         "heavy = {'numpy', 'openvino', 'torch', 'transformers', 'lancedb', 'pyarrow', 'gguf', 'tokenizers',"
-        " 'pypdfium2', 'xllamacpp', 'jinja2'}\n"
+        " 'openai', 'llguidance', 'pypdfium2', 'xllamacpp', 'jinja2'}\n"
         "loaded = heavy & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )

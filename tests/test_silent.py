@@ -55,7 +55,7 @@ def run_child(home: Path, documents: Path, planted: bool) -> str:
 
 
 def test_no_socket_and_no_torch(starter_gguf: Path, starter_embedder: Path, tmp_path: Path) -> None:
-    from homespun.engines.openvino.measure import probe_text
+    from homespun.engines.probe import probe_text
     from homespun.models.home import Home
 
     home = Home.open(tmp_path / "home")

@@ -10,7 +10,7 @@ import pytest
 from folder_writer import TEXTS, write_folder
 from homespun.engines.convert_loss import convert_and_measure
 from homespun.engines.engine import EngineOptions
-from homespun.engines.probe_check import mean_kl_nats
+from homespun.engines.probe import mean_kl_nats
 from homespun.engines.reference import reference_log_probabilities
 from homespun.engines.torch_engine import TorchEngine
 from homespun.errors import HomespunError

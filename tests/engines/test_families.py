@@ -7,7 +7,8 @@ import pytest
 from gguf_writer import Shape, write_random
 
 from homespun.engines.families import unknown_structure
-from homespun.engines.openvino.measure import MAX_LOSS_NATS, Measured, fastest_allowed, mean_kl_nats
+from homespun.engines.openvino.measure import MAX_LOSS_NATS, Measured, fastest_allowed
+from homespun.engines.probe import mean_kl_nats
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import read_gguf
 

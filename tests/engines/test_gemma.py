@@ -3,7 +3,7 @@
 import pytest
 
 from homespun.engines.engine import EngineOptions
-from homespun.engines.probe_check import mean_kl_nats, probe_ids
+from homespun.engines.probe import mean_kl_nats, probe_ids
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import read_gguf
 from homespun.models.tokenizer import Tokenizer

@@ -10,8 +10,8 @@ from gguf_writer import Shape, adapter_tensors, write_adapter, write_random
 
 from homespun.engines.engine import EngineOptions, GenerateOptions, Request
 from homespun.engines.openvino.engine import OpenVINOEngine
-from homespun.engines.openvino.measure import mean_kl_nats
 from homespun.engines.openvino.plan import STEP_TOKENS
+from homespun.engines.probe import mean_kl_nats
 from homespun.engines.torch_engine import TorchEngine
 
 WINDOW = 32

@@ -15,7 +15,7 @@ from homespun.engines.choose import explain_choice
 from homespun.engines.engine import EngineOptions, GenerateOptions, Request
 from homespun.engines.errors import EngineError, WindowError
 from homespun.engines.llama_cpp import MAX_CHUNK, LlamaCppEngine, chunk_tokens
-from homespun.engines.openvino.measure import mean_kl_nats
+from homespun.engines.probe import mean_kl_nats
 from homespun.engines.torch_engine import TorchEngine
 
 IDS = np.random.default_rng(5).integers(0, 256, 40).tolist()

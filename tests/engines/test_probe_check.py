@@ -13,7 +13,8 @@ from homespun.engines import choose
 from homespun.engines.choose import open_engine
 from homespun.engines.engine import EngineOptions
 from homespun.engines.errors import CheckError
-from homespun.engines.probe_check import bound_nats, check_engine, mean_kl_nats
+from homespun.engines.probe import mean_kl_nats
+from homespun.engines.probe_check import bound_nats, check_engine
 from homespun.models.gguf import read_gguf
 
 EXACT = EngineOptions(mode="exact", window=256, threads=1, cache_tokens=512)

@@ -8,7 +8,7 @@ import pytest
 from gguf_writer import Shape, write_random
 
 from homespun.engines.errors import EngineError
-from homespun.engines.probe_check import mean_kl_nats
+from homespun.engines.probe import mean_kl_nats
 from homespun.engines.reference import reference_log_probabilities, why_no_reference
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import read_gguf

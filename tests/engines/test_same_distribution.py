@@ -12,7 +12,7 @@ from gguf_writer import Shape, vocabulary, write_random
 
 from homespun.engines.choose import EngineChoice, open_engine
 from homespun.engines.engine import EngineOptions, Mode
-from homespun.engines.openvino.measure import mean_kl_nats
+from homespun.engines.probe import mean_kl_nats
 from homespun.engines.torch_engine import TorchEngine
 
 N_PROMPTS = 200

@@ -13,10 +13,11 @@ from gguf_writer import Shape, quantize, write_random
 from homespun.engines.engine import EngineOptions, GenerateOptions, Request, ScoreRequest
 from homespun.engines.openvino.engine import OpenVINOEngine
 from homespun.engines.openvino.loop import blocks_for
-from homespun.engines.openvino.measure import MAX_LOSS_NATS, mean_kl_nats, probe_text
+from homespun.engines.openvino.measure import MAX_LOSS_NATS
 from homespun.engines.openvino.paged import PagedModel, Part
 from homespun.engines.openvino.settings import fast_candidates
 from homespun.engines.openvino.weights import BLOCK_FORMATS, AffineWeight, FloatWeight
+from homespun.engines.probe import mean_kl_nats, probe_text
 from homespun.engines.sampling import log_softmax
 from homespun.engines.torch_engine import TorchEngine
 from homespun.models.config import ModelConfig

@@ -151,8 +151,7 @@ def _print_calls(answer: Answer) -> None:
 
 def _continued(conversation: Conversation, text: str, options: GenerateOptions) -> GenerationStream:
     engine = conversation.engine
-    begin = [engine.tokenizer.bos_id] if engine.tokenizer.add_bos else []
-    ids = [token_id for token_id in begin if token_id is not None] + engine.tokenizer.encode(text)
+    ids = [*engine.tokenizer.begin_ids, *engine.tokenizer.encode(text)]
     return engine.stream(Request(tuple(ids), options, conversation.adapter))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from homespun.engines.engine import EngineOptions, FloatArray
 from homespun.engines.families import unknown_structure
-from homespun.engines.probe_check import mean_kl_nats, probe_ids
+from homespun.engines.probe import mean_kl_nats, probe_ids
 from homespun.engines.reference import reference_log_probabilities
 from homespun.models.config import ModelConfig
 from homespun.models.convert import Conversion, convert_folder

@@ -72,6 +72,11 @@ class GenerateOptions:
     regex: str = field(default="", metadata={"help": "regular expression that the whole answer must match"})
     grammar: str = field(default="", metadata={"help": "Lark grammar (text, or @FILE) of the answer"})
 
+    @property
+    def is_constrained(self) -> bool:
+        """Whether the answer must satisfy a schema, an expression or a grammar."""
+        return bool(self.json_schema or self.regex or self.grammar)
+
 
 @dataclass(frozen=True)
 class Request:

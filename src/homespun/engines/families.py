@@ -32,7 +32,6 @@ FAMILIES = {
 }
 SUPPORTED_ARCHITECTURES = tuple(FAMILIES)
 GEMMA3_27B_LAYERS = 62
-_SOFT_CAPS = ("attn_logit_softcapping", "final_logit_softcapping", "attention.scale", "logit_scale")
 
 _LAYER_KINDS = frozenset(
     ("attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "attn_q_norm", "attn_k_norm", "ffn_norm")
@@ -49,9 +48,8 @@ def unknown_structure(file: GGUFFile, config: ModelConfig) -> str | None:
         return f"rotary scaling {config.rope_scaling} is not supported"
     if config.architecture == "gemma3" and config.n_layers == GEMMA3_27B_LAYERS:
         return "gemma3 of 27B scales its attention in a way of its own, which is not supported"
-    for key in _SOFT_CAPS:
-        if file.metadata.get(f"{config.architecture}.{key}"):
-            return f"{key} bends the numbers in a way that is not supported"
+    if config.unknown_factor:
+        return f"{config.unknown_factor} bends the numbers in a way that is not supported"
     if config.architecture == "gemma3" and "rope_freqs.weight" in file.tensors:
         return "rotary factors of its own in a gemma3 file are not supported"
     if config.sliding_window and not FAMILIES[config.architecture].windowed:

@@ -166,7 +166,7 @@ class LlamaCppEngine(LoadedModel):
         check_tokens(request.token_ids, room=1, window=self._window, n_vocab=self._tokenizer.n_vocab)
         self._server.current(request.adapter)
 
-        if request.options.repeat_penalty != 1 and _is_constrained(request.options):
+        if request.options.repeat_penalty != 1 and request.options.is_constrained:
             raise ConstraintError("llama.cpp does not take a repeat penalty together with a constraint here")
 
         def advance(sequence: Writing) -> None:
@@ -193,7 +193,7 @@ class LlamaCppEngine(LoadedModel):
 
     def _advance(self, sequence: Writing, options: GenerateOptions) -> None:
         running = self._server.enter(id(sequence), sequence.adapter)
-        if sequence.is_constrained:
+        if options.is_constrained:
             sequence.take(self._distribution(sequence.token_ids, running)[None])
             return
         drawn = self._next(sequence, running, options)
@@ -289,10 +289,6 @@ class _Stream(SteppedStream):
         """Write the whole answer."""
         for _ in self:
             pass
-
-
-def _is_constrained(options: GenerateOptions) -> bool:
-    return bool(options.json_schema or options.regex or options.grammar)
 
 
 def _n_slots(window: int, cache_tokens: int) -> int:

@@ -15,7 +15,8 @@ from typing import Any
 from homespun.engines.bench_record import BenchRow
 from homespun.engines.choose import open_unchecked
 from homespun.engines.engine import Engine, EngineOptions, GenerateOptions, Request
-from homespun.engines.probe_check import bound_nats, compare, probe_ids
+from homespun.engines.probe import probe_ids
+from homespun.engines.probe_check import bound_nats, compare
 from homespun.engines.reference import why_no_reference
 from homespun.errors import HomespunError
 from homespun.models.config import ModelConfig

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,10 @@ import numpy.typing as npt
 
 from homespun.engines.engine import Engine, EngineFacts
 from homespun.engines.errors import CheckError
+from homespun.engines.probe import mean_kl_nats, probe_ids
 from homespun.engines.reference import reference_log_probabilities, why_no_reference
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import GGUFFile
-from homespun.models.tokenizer import Tokenizer
 from homespun.progress import Progress, no_progress
 
 PROBE_TOKENS = 48
@@ -115,30 +114,6 @@ def compare(
     expected = reference[-n_positions:]
     is_equal = expected.argmax(axis=-1) == found.argmax(axis=-1)
     return Compared(mean_kl_nats(expected, found), float(is_equal.mean()), n_positions)
-
-
-def mean_kl_nats(reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> float:
-    """Mean over rows of KL(reference || other) of log-probabilities (rows, V), in nats.
-
-    Both are normalized in float64 first: float32 leaves sums that are off by 1e-7, as much as is measured.
-    """
-    p, q = (rows.astype(np.float64) for rows in (reference, other))
-    p -= np.log(np.exp(p).sum(axis=-1, keepdims=True))
-    q -= np.log(np.exp(q).sum(axis=-1, keepdims=True))
-    weights = np.exp(p)
-    # An engine may round the least probable tokens to none at all; together they weigh nothing.
-    counts = weights > 1e-12
-    terms = np.zeros_like(p)
-    np.subtract(p, q, out=terms, where=counts)
-    terms *= np.where(counts, weights, 0.0)
-    return float(terms.sum(axis=-1).mean())
-
-
-def probe_ids(tokenizer: Tokenizer, n_tokens: int) -> list[int]:
-    """The first tokens of the probe text, behind the begin token where the model wants one."""
-    text = resources.files("homespun.engines").joinpath("probe.txt").read_text(encoding="utf-8")
-    begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
-    return [*begin, *tokenizer.encode(text)][:n_tokens]
 
 
 def _reference(

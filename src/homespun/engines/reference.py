@@ -48,9 +48,8 @@ def why_no_reference(file: GGUFFile, config: ModelConfig) -> str | None:
     scaling = (config.rope_scaling or {}).get("type", "none")
     if scaling not in ("none", "linear", "factors"):
         return f"rotary scaling of the type {scaling!r} has no reference"
-    for key in ("attn_logit_softcapping", "final_logit_softcapping", "attention.scale", "logit_scale"):
-        if file.metadata.get(f"{config.architecture}.{key}"):
-            return f"{key} has no reference"
+    if config.unknown_factor:
+        return f"{config.unknown_factor} has no reference"
     for name in file.tensors:
         part = name.split(".", 2)[2] if name.startswith("blk.") else name
         if part not in (_LAYER_TENSORS if name.startswith("blk.") else _TENSORS):

@@ -117,11 +117,6 @@ class Writing(RunningSequence):
         return len(self.token_ids) - self._n_prompt
 
     @property
-    def is_constrained(self) -> bool:
-        """Whether each token must be drawn under a mask."""
-        return self._constraint is not None
-
-    @property
     def n_guessable(self) -> int:
         """The last token of the answer is never computed, so it need not be guessed either."""
         return self.n_total - len(self.token_ids) - 1 if self.n_waiting == 1 else 0

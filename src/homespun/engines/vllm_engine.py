@@ -96,7 +96,7 @@ class VllmEngine(LoadedModel):
     def _begin(self, request: Request) -> "_VllmStream":
         given = request.options
         check_options(given)
-        if given.json_schema or given.regex or given.grammar:
+        if given.is_constrained:
             raise ConstraintError(
                 "the vllm engine cannot enforce a schema, regular expression or grammar",
                 remedy="Use another engine for constrained output.",

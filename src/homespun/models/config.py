@@ -13,6 +13,9 @@ import numpy as np
 from homespun.models.errors import ModelFileError
 from homespun.models.gguf import GGUFFile
 
+#: Factors that bend scores or logits. Nothing here computes with them, and leaving one out would be wrong.
+_UNKNOWN_FACTORS = ("attn_logit_softcapping", "final_logit_softcapping", "attention.scale", "logit_scale")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -40,6 +43,7 @@ class ModelConfig:
         sliding_window: tokens that a layer with a local window sees, itself included, or None.
         local_layers: which layers see only that window; empty where none does.
         local_rope_theta: base of the rotary angles in these layers.
+        unknown_factor: a factor on scores or logits that the file states and nothing here computes with.
     """
 
     architecture: str
@@ -62,6 +66,7 @@ class ModelConfig:
     value_size: int = 0
     local_layers: tuple[bool, ...] = ()
     local_rope_theta: float = 0.0
+    unknown_factor: str | None = None
 
     @classmethod
     def from_gguf(cls, file: GGUFFile) -> "ModelConfig":
@@ -101,6 +106,7 @@ class ModelConfig:
             sliding_window=entries.whole("attention.sliding_window") or None,
             local_layers=_local_layers(entries),
             local_rope_theta=entries.real("rope.freq_base_swa", 10_000.0),
+            unknown_factor=next((key for key in _UNKNOWN_FACTORS if entries.get(key)), None),
         )
 
     def is_local(self, layer: int) -> bool:

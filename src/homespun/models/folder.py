@@ -79,11 +79,6 @@ class ModelFolder:
         return frozenset(_ids(self.text_config, name) | _ids(self.config, name))
 
 
-def is_model_folder(path: Path) -> bool:
-    """Whether a path looks like a Hugging Face model folder."""
-    return (path / "config.json").is_file()
-
-
 def read_folder(path: Path | str) -> ModelFolder:
     """Read a model folder and check that its weights are all there and whole.
 

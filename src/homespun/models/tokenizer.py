@@ -84,6 +84,11 @@ class Tokenizer:
         return self.vocabulary.named_ids.get("bos")
 
     @property
+    def begin_ids(self) -> list[int]:
+        """What a text of its own begins with: the begin token where the model wants one."""
+        return [self.bos_id] if self.add_bos and self.bos_id is not None else []
+
+    @property
     def eos_id(self) -> int | None:
         """The token that the file names as the end; see `stop_ids` for all that end an answer."""
         return self.vocabulary.named_ids.get("eos")

@@ -12,17 +12,15 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-import numpy.typing as npt
 import openvino as ov
 
 from homespun.engines.openvino.blocks import blocks_for
 from homespun.engines.openvino.paged import PagedModel, Part
 from homespun.engines.openvino.settings import PRECISIONS, Precision, PrecisionName, fast_candidates
+from homespun.engines.probe import mean_kl_nats, probe_ids
 from homespun.engines.processor import processor_name, usable_threads
 from homespun.engines.sampling import log_softmax
 from homespun.models.config import ModelConfig
@@ -52,15 +50,6 @@ class Measured:
     def seconds_per_token(self) -> float:
         """Cost of one token read together with its share of writing."""
         return 1 / self.read_tokens_per_s + WRITES_PER_READ / self.write_tokens_per_s
-
-
-def mean_kl_nats(reference: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """Mean over rows of KL(reference || other) of log-probabilities (rows, n_vocab), in nats."""
-    total = 0.0
-    for row, beside in zip(reference, other, strict=True):  # all at once would be gigabytes for large n_vocab
-        p = row.astype(np.float64)
-        total += float((np.exp(p) * (p - beside.astype(np.float64))).sum())
-    return total / len(reference)
 
 
 def choose_fast(
@@ -120,11 +109,6 @@ def _remember(note: Path | None, measured: list[Measured]) -> None:
         temporary.replace(note)
 
 
-def probe_text() -> str:
-    """The text on which precisions are compared; written for this project."""
-    return resources.files("homespun.engines").joinpath("probe.txt").read_text(encoding="utf-8")
-
-
 def _measure_all(
     file: GGUFFile,
     config: ModelConfig,
@@ -133,9 +117,8 @@ def _measure_all(
     cache_path: Path | None,
     progress: Progress,
 ) -> list[Measured]:
-    begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
     n_tokens = min(PROBE_TOKENS, config.context_length - PROBE_WRITES)
-    token_ids = [*begin, *tokenizer.encode(probe_text())][:n_tokens]
+    token_ids = probe_ids(tokenizer, n_tokens)
     precisions = [PRECISIONS["f32"], *(p for p in fast_candidates() if p.name != "f32")]
     blocks = range(blocks_for(len(token_ids) + PROBE_WRITES))
     n_steps = len(precisions) * (1 + PROBE_ROUNDS)
