@@ -1,8 +1,12 @@
 """Every format to text, headings, pages and rows; and files that give none."""
 
+from pathlib import Path
+
 import pytest
 
+from homespun.documents.document import Document
 from homespun.documents.read import read_document
+from homespun.documents.readers.builder import TextBuilder
 
 
 @pytest.fixture
@@ -272,3 +276,26 @@ def test_pdfs_read_from_many_threads(read_bytes, tmp_path, build_pdf, pdf_page):
     with ThreadPoolExecutor(6) as pool:
         texts = [document.text for document in pool.map(read_document, paths)]
     assert texts == ["\n\n".join([f"Fee {number}."] * 3) for number in range(12)]
+
+
+def test_places_hold_what_was_added_inside_them_and_the_innermost_is_named() -> None:
+    builder = TextBuilder()
+    builder.add_paragraph("Before.")
+    with builder.place("sheet Prices"):
+        builder.add_table(
+            [["Item", "Fee"], ["Visit", "40"], ["Call", "15"]],
+            has_header=True,
+            labels=["row 1", "row 2", "row 3"],
+        )
+    builder.add_paragraph("After.")
+    reading = builder.reading()
+    parts = {place.label: reading.text[place.start : place.end] for place in reading.places}
+    assert parts == {
+        "sheet Prices": "Item: Visit; Fee: 40\nItem: Call; Fee: 15",
+        "row 2": "Item: Visit; Fee: 40",
+        "row 3": "Item: Call; Fee: 15",
+    }
+    document = Document(Path("x"), "x", reading.text, (), (), "read", "", "", reading.rows, reading.places)
+    assert document.place_at(reading.text.index("15")) == "row 3"
+    assert document.place_at(reading.text.index("\nItem: Call")) == "sheet Prices"
+    assert document.place_at(0) == document.place_at(len(reading.text) - 1) == ""

@@ -30,11 +30,20 @@ class Heading:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A part that people know by a name that is no page and no heading: "sheet Prices, row 7", "slide 3"."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """What a reader of one format found in a file.
 
-    `rows` are the (start, end) of table rows, which are not to be split. `missing` is a plain
-    sentence about what could not be read, empty when all was.
+    `rows` are the (start, end) of table rows, which are not to be split; `places` are sorted by their
+    start. `missing` is a plain sentence about what could not be read, empty when all was.
     """
 
     text: str
@@ -42,6 +51,7 @@ class Reading:
     headings: tuple[Heading, ...] = ()
     rows: tuple[tuple[int, int], ...] = ()
     missing: str = ""
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ class Document:
     reason: str
     digest: str
     rows: tuple[tuple[int, int], ...] = ()
+    places: tuple[Place, ...] = ()
 
     def page_at(self, offset: int) -> int | None:
         """The number of the page that holds the code point at `offset`; None for unpaged files."""
@@ -79,3 +90,12 @@ class Document:
             path = [above for above in path if above.level < heading.level]
             path.append(heading)
         return tuple(heading.text for heading in path)
+
+    def place_at(self, offset: int) -> str:
+        """The label of the innermost place that holds the code point at `offset`; empty if none does."""
+        for place in reversed(
+            self.places[: bisect_right(self.places, offset, key=lambda place: place.start)]
+        ):
+            if offset < place.end:
+                return place.label
+        return ""

@@ -46,6 +46,7 @@ def read_document(path: Path, name: str | None = None) -> Document:
         reading.missing,
         digest,
         reading.rows,
+        reading.places,
     )
 
 

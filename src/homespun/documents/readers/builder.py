@@ -1,8 +1,9 @@
 """Puts a text together from the parts that a reader finds, and keeps their offsets."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
-from homespun.documents.document import Heading, Reading
+from homespun.documents.document import Heading, Place, Reading
 
 
 class TextBuilder:
@@ -13,6 +14,7 @@ class TextBuilder:
         self._length = 0
         self._headings: list[Heading] = []
         self._rows: list[tuple[int, int]] = []
+        self._places: list[Place] = []
         self._last_kind = ""
 
     def add_paragraph(self, text: str) -> None:
@@ -30,21 +32,44 @@ class TextBuilder:
         if line:
             self._headings.append(Heading(start, level, line))
 
-    def add_table(self, rows: Sequence[Sequence[str]], *, has_header: bool) -> None:
-        """A table as one line a row; cells go with their column's name where there are names."""
+    def add_table(
+        self, rows: Sequence[Sequence[str]], *, has_header: bool, labels: Sequence[str] = ()
+    ) -> None:
+        """A table as one line a row; cells go with their column's name where there are names.
+
+        `labels`, one for each of `rows` or none at all, name the rows as places.
+        """
         self._last_kind = ""
         header = rows[0] if has_header and rows else None
-        for cells in rows[1:] if has_header else rows:
+        for index, cells in enumerate(rows):
+            if header is not None and index == 0:
+                continue
             line = row_line(cells, header)
             start = self._add(line, "row")
             if line:
                 self._rows.append((start, start + len(line)))
+                if labels:
+                    self._places.append(Place(start, start + len(line), labels[index]))
         self._last_kind = ""
+
+    @contextlib.contextmanager
+    def place(self, label: str) -> Iterator[None]:
+        """All that is added inside is the place of this name; it stands apart from what was before."""
+        self._last_kind = ""
+        n_parts, index, before = len(self._parts), len(self._places), self._length
+        yield
+        if self._length > before:
+            start = before + (len(self._parts[n_parts]) if n_parts else 0)  # behind the separator
+            self._places.insert(index, Place(start, self._length, label))
 
     def reading(self, missing: str = "") -> Reading:
         """All that was added."""
         return Reading(
-            "".join(self._parts), headings=tuple(self._headings), rows=tuple(self._rows), missing=missing
+            "".join(self._parts),
+            headings=tuple(self._headings),
+            rows=tuple(self._rows),
+            missing=missing,
+            places=tuple(self._places),
         )
 
     def _add(self, text: str, kind: str) -> int:
