@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import openvino as ov
 
 from homespun.engines.errors import EngineError
-from homespun.engines.openvino.encoder_graph import EncoderConfig, build_encoder, read_tensors
+from homespun.engines.openvino.encoder_graph import EncoderConfig, Tensors, build_encoder, read_tensors
 from homespun.engines.openvino.settings import core
 from homespun.engines.processor import usable_threads
 from homespun.models.digest import file_digest
@@ -43,7 +44,11 @@ class EmbedderOptions:
 
 
 def compile_encoder(
-    path: Path, config: EncoderConfig, options: EmbedderOptions, cache_path: Path | None
+    path: Path,
+    config: EncoderConfig,
+    options: EmbedderOptions,
+    cache_path: Path | None,
+    build: Callable[[EncoderConfig, Tensors], ov.Model] = build_encoder,
 ) -> ov.CompiledModel:
     """The encoder of a folder, compiled for this processor or taken from the cache.
 
@@ -52,15 +57,16 @@ def compile_encoder(
         config: what `EncoderConfig.from_folder` read there.
         options: precision and threads.
         cache_path: where compiled graphs are kept; None keeps nothing.
+        build: makes the graph; another one than `build_encoder` for another head.
 
     Raises:
         EngineError: damaged weights, or a precision that this processor lacks.
     """
     settings = _settings(core(), options)
-    blob_path = cache_path / _cache_name(path, config, settings) if cache_path else None
+    blob_path = cache_path / _cache_name(path, config, settings, build.__name__) if cache_path else None
     if blob_path and (kept := _load(core(), blob_path, settings)):
         return kept
-    compiled = core().compile_model(build_encoder(config, read_tensors(path)), "CPU", settings)
+    compiled = core().compile_model(build(config, read_tensors(path)), "CPU", settings)
     if blob_path:
         _keep(compiled, blob_path)
     return compiled
@@ -97,9 +103,9 @@ def _settings(runtime: ov.Core, options: EmbedderOptions) -> dict[str, Any]:
     }
 
 
-def _cache_name(path: Path, config: EncoderConfig, settings: dict[str, Any]) -> str:
+def _cache_name(path: Path, config: EncoderConfig, settings: dict[str, Any], head: str) -> str:
     weights = file_digest(path / "model.safetensors")
-    stated = json.dumps([repr(config), settings, ov.get_version(), GRAPH_VERSION], sort_keys=True)
+    stated = json.dumps([repr(config), settings, head, ov.get_version(), GRAPH_VERSION], sort_keys=True)
     return f"{weights[:16]}-{hashlib.sha256(stated.encode()).hexdigest()[:16]}.encoder"
 
 

@@ -17,6 +17,11 @@ from openvino import opset13 as ops
 
 from homespun.engines.errors import EngineError
 
+#: Names of two places of the graph that other heads are built from: the sum of the embeddings before its
+#: layer norm, and the last layer's states, both (batch, length, hidden_size).
+EMBEDDING_SUM = "embedding_sum"
+TOKEN_STATES = "token_states"
+
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 Pooling = Literal["mean", "cls"]
 
@@ -38,8 +43,8 @@ class EncoderConfig:
     pooling: Pooling
 
     @classmethod
-    def from_folder(cls, path: Path) -> "EncoderConfig":
-        """Read config.json and the pooling module's own config.
+    def from_folder(cls, path: Path, pooling: Pooling | None = None) -> "EncoderConfig":
+        """Read config.json and, where no pooling is given, the pooling module's own config.
 
         Raises:
             EngineError: a file is missing or unreadable, or the encoder is of a kind that is not built here.
@@ -66,7 +71,7 @@ class EncoderConfig:
                 activation=activation,
                 n_positions=int(config["max_position_embeddings"]),
                 vocab_size=int(config["vocab_size"]),
-                pooling=_read_pooling(path),
+                pooling=pooling or _read_pooling(path),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EngineError(f"config.json lacks or misstates {error}.", where=str(path)) from error
@@ -146,6 +151,7 @@ class _EncoderBuilder:
         hidden = self._embeddings(input_ids)
         for layer in range(self.config.n_layers):
             hidden = self._layer(layer, hidden, bias)
+        hidden.set_friendly_name(TOKEN_STATES)
         vector = self._unit(self._pool(hidden, real))
         vector.output(0).tensor.set_names({"vector"})
         return ov.Model([ops.result(vector, name="vector")], [input_ids, mask], "bert_encoder")
@@ -159,6 +165,7 @@ class _EncoderBuilder:
         length = ops.gather(ops.shape_of(input_ids), _ints(1), np.int64(0))
         placed = ops.slice(positions + segments[:1], _ints(0), length, _ints(1), _ints(0))
         total = ops.add(ops.gather(words, input_ids, np.int64(0)), placed)  # (B, T, H)
+        total.set_friendly_name(EMBEDDING_SUM)
         return self._layer_norm(total, "embeddings.LayerNorm")
 
     def _layer(self, layer: int, hidden: ov.Node, bias: ov.Node) -> ov.Node:
