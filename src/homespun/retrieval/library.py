@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homespun.documents.document import Status
-from homespun.documents.split import SplitOptions
+from homespun.documents.document import Place, Status
+from homespun.documents.split import Passage, SplitOptions
 from homespun.models.home import Home
 from homespun.models.storage import write_atomically
 from homespun.progress import Progress, no_progress
 from homespun.retrieval.embedder import Embedder
 from homespun.retrieval.errors import LibraryError
+from homespun.retrieval.locate import Location, locate
 from homespun.retrieval.lock import hold_lock
 
 if TYPE_CHECKING:
@@ -176,6 +177,41 @@ class Library:
         if text is None:
             raise LibraryError(f"The document {document!r} has no text: {found.reason}")
         return text
+
+    def passages(self, document: str) -> list[Passage]:
+        """The passages of a document, in order.
+
+        Raises:
+            LibraryError: no such document.
+        """
+        content_id = self.document(document).content_id
+        if not content_id:
+            return []
+        rows = self.tables.passages.search().where(f"content_id = '{content_id}'")
+        columns = ["number", "start", "end", "text", "page", "headings"]
+        found = rows.select(columns).limit(self.tables.passages.count_rows()).to_arrow().to_pylist()
+        return [
+            Passage(document, row["start"], row["end"], row["text"], row["page"], tuple(row["headings"]))
+            for row in sorted(found, key=lambda row: row["number"])
+        ]
+
+    def places(self, document: str) -> tuple[Place, ...]:
+        """The named places of a document (sheets and rows, slides, messages), by their start."""
+        content_id = self.document(document).content_id
+        read = getattr(self.tables, "places", None)
+        return tuple(read(content_id)) if read and content_id else ()
+
+    def locate(self, document: str, start: int, end: int) -> Location:
+        """Where a stretch of a document's text stands: page, heading, named place, lines.
+
+        Args:
+            document: its name.
+            start, end: offsets into `text(document)`, in code points.
+
+        Raises:
+            LibraryError: no such document, or one that could not be read.
+        """
+        return locate(self.text(document), self.passages(document), self.places(document), start, end)
 
     def remove(
         self, document: str, *, wait_s: float = 60, progress: Progress = no_progress
