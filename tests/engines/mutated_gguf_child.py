@@ -2,7 +2,8 @@
 
     python mutated_gguf_child.py ENGINE < LIST_OF_PATHS
 
-The process may take a few GiB and 60 s a file: an alarm that nobody catches ends it.
+The process may take a few GiB, and 5 s of the processor or 60 s by the clock for a file: a signal that nobody
+catches ends it. (The clock is for what another process of llama.cpp does.)
 """
 
 import resource
@@ -16,6 +17,7 @@ from homespun.engines.engine import EngineOptions, GenerateOptions, Request
 from homespun.errors import HomespunError
 
 LIMIT_BYTES = 8 << 30
+LIMIT_CPU_S = 5
 LIMIT_S = 60
 
 
@@ -25,8 +27,10 @@ def main() -> None:
     for line in sys.stdin:
         print("begin", line.strip(), flush=True)
         signal.alarm(LIMIT_S)
+        signal.setitimer(signal.ITIMER_PROF, LIMIT_CPU_S)
         print("end", _outcome(Path(line.strip()), engine), flush=True)
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _outcome(path: Path, engine: str) -> str:
