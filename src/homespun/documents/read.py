@@ -3,8 +3,10 @@
 import hashlib
 import os
 import stat
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
+from homespun.documents.bundle import read_member
 from homespun.documents.document import Document, Reading, Status
 from homespun.documents.errors import UnreadableFile
 from homespun.documents.readers import SUPPORTED_SUFFIXES, reader_for
@@ -13,8 +15,15 @@ from homespun.documents.readers import SUPPORTED_SUFFIXES, reader_for
 MAX_FILE_BYTES = 256 * 2**20
 
 
-def read_document(path: Path, name: str | None = None) -> Document:
-    """Read a file of any supported format.
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read."""
+
+
+def read_document(
+    path: Path, name: str | None = None, member: str | None = None, *, options: ReadOptions | None = None
+) -> Document:
+    """Read a file of any supported format, or one member of an archive.
 
     Never raises for what a file holds or for a file that cannot be opened: the document then has
     the status "not read" and a reason.
@@ -22,14 +31,18 @@ def read_document(path: Path, name: str | None = None) -> Document:
     Args:
         path: the file.
         name: what people call it; the file's own name when None.
+        member: which of the archive's members, as `bundle.members` calls it; None: the file itself.
+        options: how it is read.
     """
     path = Path(path)
-    shown = (path.name if name is None else name).encode("utf-8", "replace").decode("utf-8")
+    own_name = path.name if member is None else f"{path.name}/{member}"
+    shown = shown_name(own_name if name is None else name)
     digest = ""
     try:
-        data = _read_bytes(path)
+        data = _read_bytes(path) if member is None else read_member(path, member)
         digest = hashlib.sha256(data).hexdigest()
-        reading = _read_bytes_as(path.suffix.lower(), data)
+        suffix = (path if member is None else PurePosixPath(member)).suffix.lower()
+        reading = _read_bytes_as(suffix, data)
     except UnreadableFile as error:
         return Document(path, shown, "", (), (), "not read", error.what, digest)
     except OSError as error:
@@ -48,6 +61,11 @@ def read_document(path: Path, name: str | None = None) -> Document:
         reading.rows,
         reading.places,
     )
+
+
+def shown_name(name: str) -> str:
+    """A name as text that can be written anywhere: what its bytes do not spell is a question mark."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -83,6 +101,8 @@ def _read_bytes_as(suffix: str, data: bytes) -> Reading:
         reading = reader_for(suffix)(data)
     except UnreadableFile:
         raise
+    except MemoryError as error:
+        raise UnreadableFile("Reading it needs more memory than a file may take.") from error
     except Exception as error:
         # Readers stand on native libraries that fail in ways of their own; one broken file must
         # not end the reading of a folder.
