@@ -8,6 +8,7 @@ import pytest
 from homespun.models.home import Home
 from homespun.retrieval.embedder import FolderEmbedder, open_embedder
 from homespun.retrieval.library import Library
+from homespun.retrieval.store import PASSAGE_COLUMNS
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +36,13 @@ def contents_of():
 def describe(library: Library) -> list[tuple[Any, ...]]:
     """Documents with their texts and passages, as a fresh library of the same files must have them."""
     passages: dict[str, list[tuple[Any, ...]]] = {}
-    for row in library.tables.passages.to_arrow().to_pylist():
+    columns = [*PASSAGE_COLUMNS, "keywords", "vector"]
+    rows = [row for batch in library.tables.all_passages(columns) for row in batch.to_pylist()]
+    for row in rows:
         place = (row["number"], row["start"], row["end"], row["page"], tuple(row["headings"]))
         vector = tuple(round(value, 2) for value in row["vector"])
         passages.setdefault(row["content_id"], []).append((*place, row["text"], row["keywords"], vector))
-    texts = library.tables.texts.to_arrow().to_pylist()
+    texts = [row for batch in library.tables.all_texts() for row in batch.to_pylist()]
     named = {document.content_id for document in library.documents()} - {""}
     assert sorted(row["content_id"] for row in texts) == sorted(named), "texts: orphans or doubles"
     assert set(passages) <= named, "passages of no document"

@@ -70,7 +70,7 @@ def test_a_removed_document_is_not_found_by_vector_or_keyword(library, folder):
     removed = library.remove("a.txt")
     assert removed.name == "a.txt"
     assert {hit.passage.document for hit in search(library, "zebras crossing a school")} == {"b.txt"}
-    assert library.tables.passages.count_rows() == 1
+    assert library.tables.n_passages() == 1
     with pytest.raises(LibraryError, match=r"no document 'a\.txt'"):
         library.remove("a.txt")
     assert ingest(library, [folder]).added == ("a.txt",)

@@ -18,8 +18,12 @@ from homespun.retrieval.search import SearchOptions, search
 from homespun.retrieval.sync import IngestOptions, embedded_text, ingest
 
 
+def passage_texts(library: Library) -> list[str]:
+    return [text for batch in library.tables.all_passages(["text"]) for text in batch["text"].to_pylist()]
+
+
 def texts_of(library: Library) -> str:
-    return " ".join(library.tables.passages.to_arrow()["text"].to_pylist())
+    return " ".join(passage_texts(library))
 
 
 @pytest.fixture
@@ -200,8 +204,8 @@ def test_further_limits_hold_for_every_passage(library, folder):
         return [(place, place + 1) for place in range(len(text))]
 
     ingest(library, [folder], limits=[TokenLimit(letters, 100)])
-    assert library.tables.passages.count_rows() > 15
-    assert all(len(text) <= 100 for text in library.tables.passages.to_arrow()["text"].to_pylist())
+    assert library.tables.n_passages() > 15
+    assert all(len(text) <= 100 for text in passage_texts(library))
 
 
 def test_headings_are_embedded_as_far_as_they_fit(embedder):

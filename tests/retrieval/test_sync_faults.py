@@ -15,7 +15,7 @@ from homespun.retrieval import sync
 from homespun.retrieval.library import Library
 from homespun.retrieval.search import SearchOptions, search
 from homespun.retrieval.sync import IngestOptions, ingest
-from homespun.retrieval.tables import Tables
+from homespun.retrieval.tables import LanceStore
 
 N_FILES = 20
 
@@ -27,17 +27,17 @@ from homespun.models.home import Home
 from homespun.retrieval import sync
 from homespun.retrieval.embedder import open_embedder
 from homespun.retrieval.library import Library
-from homespun.retrieval.tables import Tables
+from homespun.retrieval.tables import LanceStore
 
 home_path, embedder_path, folder_path, cache_path, point = sys.argv[1:]
 sync.GROUP_DOCUMENTS = 2
 n_writes = 0
 
-def write(self, group, _write=Tables.write):
+def write(self, group, _write=LanceStore.write):
     global n_writes
     n_writes += 1
     if n_writes == 3:
-        table = {"passages": self.passages, "texts": self.texts}.get(point)
+        table = {"passages": self._passages, "texts": self._texts}.get(point)
         if table is not None:
             add = table.add
             table.add = lambda rows: (add(rows), os.kill(os.getpid(), signal.SIGKILL))
@@ -46,9 +46,9 @@ def write(self, group, _write=Tables.write):
             os.kill(os.getpid(), signal.SIGKILL)
     _write(self, group)
 
-Tables.write = write
+LanceStore.write = write
 if point == "orphans":
-    Tables.remove_orphans = lambda self: os.kill(os.getpid(), signal.SIGKILL) if n_writes > -100 else 0
+    LanceStore.remove_orphans = lambda self: os.kill(os.getpid(), signal.SIGKILL) if n_writes > -100 else 0
     n_writes = -100
 print("started", flush=True)
 home = Home.open(Path(home_path))
@@ -177,11 +177,11 @@ def test_a_failed_write_leaves_the_library_as_it_was(library, files, monkeypatch
     def full(*_):
         raise OSError("LanceError(IO): No space left on device (os error 28)")
 
-    monkeypatch.setattr(type(library.tables.texts), "add", full)
+    monkeypatch.setattr(type(library.tables._texts), "add", full)
     with pytest.raises(LibraryError, match="The disk is full"):
         ingest(library, [files])
     monkeypatch.undo()
     assert [document.name for document in library.documents()] == ["00.txt"]
-    Tables.remove_orphans(library.tables)
+    LanceStore.remove_orphans(library.tables)
     assert contents_of(library) == before
     assert len(ingest(library, [files]).added) == N_FILES - 1

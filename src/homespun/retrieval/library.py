@@ -21,7 +21,7 @@ from homespun.retrieval.locate import Location, locate
 from homespun.retrieval.lock import hold_lock
 
 if TYPE_CHECKING:
-    from homespun.retrieval.tables import Tables
+    from homespun.retrieval.store import Store
 
 LIBRARY_VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -141,11 +141,11 @@ class Library:
         return self._embedder
 
     @cached_property
-    def tables(self) -> "Tables":
-        """The LanceDB tables, opened when first needed: `homespun libraries list` does without."""
-        from homespun.retrieval.tables import Tables
+    def tables(self) -> "Store":
+        """Where its rows are, opened when first needed: `homespun libraries list` does without."""
+        from homespun.retrieval.tables import LanceStore
 
-        return Tables(self.path / "tables", self.facts.dimensions)
+        return LanceStore(self.path / "tables", self.facts.dimensions)
 
     def documents(self) -> list[LibraryDocument]:
         """All documents by name, those that could not be read too."""
@@ -187,12 +187,10 @@ class Library:
         content_id = self.document(document).content_id
         if not content_id:
             return []
-        rows = self.tables.passages.search().where(f"content_id = '{content_id}'")
-        columns = ["number", "start", "end", "text", "page", "headings"]
-        found = rows.select(columns).limit(self.tables.passages.count_rows()).to_arrow().to_pylist()
+        rows = self.tables.passages(content_id)
         return [
             Passage(document, row["start"], row["end"], row["text"], row["page"], tuple(row["headings"]))
-            for row in sorted(found, key=lambda row: row["number"])
+            for row in rows.drop_columns(["vector", "keywords"]).to_pylist()
         ]
 
     def places(self, document: str) -> tuple[Place, ...]:

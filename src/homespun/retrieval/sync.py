@@ -22,7 +22,7 @@ from homespun.progress import Progress, no_progress
 from homespun.retrieval.keywords import document_title, passage_keywords
 from homespun.retrieval.library import Library, LibraryDocument
 from homespun.retrieval.plan import FileToRead, Plan, plan_ingest
-from homespun.retrieval.tables import Group
+from homespun.retrieval.store import Group, text_row
 
 #: Raised whenever the same file and options give other texts, passages, keywords or vectors.
 READING_VERSION = 2
@@ -164,10 +164,10 @@ class _Sync:
         """Put one file into the group: by its known content, or by reading it."""
         known = self.contents.get(_content_id(file.digest, file.path, self.made)) if file.digest else None
         if known is None:
-            known, text, passages = self._read(file)
+            known, read, passages = self._read(file)
             if known.content_id and known.content_id not in self.contents:
                 self.contents[known.content_id] = known
-                self._texts.append({"content_id": known.content_id, "text": text})
+                self._texts.append(text_row(known.content_id, read))
                 self._passages.extend((known, passage) for passage in passages)
         row = asdict(known) | {"name": file.name, "source": file.source, "root": file.root}
         document = LibraryDocument(**row)
@@ -176,7 +176,7 @@ class _Sync:
         if file.moved_from and file.moved_from.content_id == document.content_id != "":
             self.renamed[file.source] = file.moved_from.name
 
-    def _read(self, file: FileToRead) -> tuple[LibraryDocument, str, list[Passage]]:
+    def _read(self, file: FileToRead) -> tuple[LibraryDocument, Document, list[Passage]]:
         document, passages = self._read_and_split(file)
         is_read = document.status != "not read"
         try:
@@ -198,7 +198,7 @@ class _Sync:
             content_id=_content_id(document.digest, file.path, self.made) if is_read else "",
             made=self.made,
         )
-        return row, document.text, passages
+        return row, document, passages
 
     def _read_and_split(self, file: FileToRead) -> tuple[Document, list[Passage]]:
         """Whatever a file does to its reader, the others go on."""
@@ -265,7 +265,7 @@ class _Sync:
             partly_read=tuple(sorted(partly, key=_name)),
             removed=_sorted(row.name for row in plan.gone if row.name not in moved),
             skipped=plan.skipped,
-            n_passages=self.library.tables.passages.count_rows(),
+            n_passages=self.library.tables.n_passages(),
             seconds=seconds,
         )
 

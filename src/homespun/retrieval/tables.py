@@ -1,14 +1,8 @@
-"""The three LanceDB tables of a library, and everything here that knows LanceDB.
-
-A *content* is what a file's bytes became under one way of reading and splitting; its id is a digest of
-both. `passages` and `texts` belong to contents, `documents` says which file has which content. Only
-contents that a row of `documents` names exist for readers, so one commit to that table makes documents
-appear, change and go, and what a killed writer leaves behind is never seen.
-"""
+"""The store in a folder: three LanceDB tables, and everything here that knows LanceDB."""
 
 import contextlib
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,124 +13,124 @@ import pyarrow.compute as pc
 from lancedb.index import FTS
 from lancedb.query import MatchQuery
 
+from homespun.documents.document import Page, Place
 from homespun.retrieval.errors import LibraryError
+from homespun.retrieval.store import (
+    DOCUMENTS,
+    PASSAGE_COLUMNS,
+    TEXTS,
+    Group,
+    pages_of,
+    passages_schema,
+    places_of,
+)
 
-_COMPRESSED = {b"lance-encoding:compression": b"zstd"}
 #: Cached per open library; LanceDB would take up to 7 GiB.
 _INDEX_CACHE_BYTES = 64 << 20
 _METADATA_CACHE_BYTES = 32 << 20
 #: Old states of the tables stay this long, for readers that opened them before.
 _KEEP_VERSIONS = timedelta(hours=1)
 
-DOCUMENTS = pa.schema(
-    [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("root", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("digest", pa.string(), nullable=False),
-        pa.field("content_id", pa.string(), nullable=False),
-        pa.field("made", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("title", pa.string(), nullable=False),
-        pa.field("size_bytes", pa.int64(), nullable=False),
-        pa.field("n_chars", pa.int64(), nullable=False),
-        pa.field("n_passages", pa.int64(), nullable=False),
-        pa.field("n_pages", pa.int64(), nullable=False),
-    ]
-)
-TEXTS = pa.schema(
-    [
-        pa.field("content_id", pa.string(), nullable=False),
-        pa.field("text", pa.large_string(), nullable=False, metadata=_COMPRESSED),
-    ]
-)
 
+class LanceStore:
+    """A `Store` in three tables of LanceDB.
 
-def passages_schema(dimensions: int) -> pa.Schema:
-    """`keywords` is what the keyword index reads; `vector` a row of length 1."""
-    return pa.schema(
-        [
-            pa.field("content_id", pa.string(), nullable=False),
-            pa.field("number", pa.int32(), nullable=False),
-            pa.field("start", pa.int64(), nullable=False),
-            pa.field("end", pa.int64(), nullable=False),
-            pa.field("page", pa.int32()),
-            pa.field("headings", pa.list_(pa.string()), nullable=False),
-            pa.field("text", pa.large_string(), nullable=False, metadata=_COMPRESSED),
-            pa.field("keywords", pa.large_string(), nullable=False, metadata=_COMPRESSED),
-            pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
-        ]
-    )
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rows that are written together."""
-
-    documents: Sequence[dict[str, Any]]
-    texts: Sequence[dict[str, Any]]
-    passages: Sequence[dict[str, Any]]
-
-
-class Tables:
-    """The tables of one library. Readers see each commit at once; writers hold the library's lock."""
+    Args:
+        path: a folder, made if it is not there.
+        dimensions: of the vectors.
+    """
 
     def __init__(self, path: Path, dimensions: int) -> None:
         with _named_failures(path):
             path.mkdir(parents=True, exist_ok=True)
-            database = lancedb.connect(
+            self._database = lancedb.connect(
                 path,
                 read_consistency_interval=timedelta(0),
                 session=lancedb.Session(_INDEX_CACHE_BYTES, _METADATA_CACHE_BYTES),
             )
             schemas = {"documents": DOCUMENTS, "texts": TEXTS, "passages": passages_schema(dimensions)}
+            # Opened without their schemas: a library of an older version has other columns.
+            there = set(self._database.list_tables().tables)
             tables = {
-                name: database.create_table(name, schema=schema, exist_ok=True)
+                name: self._database.open_table(name)
+                if name in there
+                else self._database.create_table(name, schema=schema, exist_ok=True)
                 for name, schema in schemas.items()
             }
         self.path = path
-        self.documents = tables["documents"]
-        self.texts = tables["texts"]
-        self.passages = tables["passages"]
+        self._documents = tables["documents"]
+        self._texts = tables["texts"]
+        self._passages = tables["passages"]
+
+    def version(self) -> str:
+        """See `Store`."""
+        with _named_failures(self.path):
+            return f"{self._documents.version}.{self._passages.version}"
 
     def document_rows(self) -> list[dict[str, Any]]:
-        """All rows of `documents`."""
+        """See `Store`."""
         with _named_failures(self.path):
-            rows: list[dict[str, Any]] = self.documents.to_arrow().to_pylist()
+            rows: list[dict[str, Any]] = self._documents.to_arrow().to_pylist()
         return rows
 
-    def text(self, content_id: str) -> str | None:
-        """The text of a content; None if it has none."""
+    def n_passages(self) -> int:
+        """See `Store`."""
         with _named_failures(self.path):
-            rows = self.texts.search().where(f"content_id = '{content_id}'").select(["text"])
-            found = rows.limit(1).to_arrow()
-        return str(found["text"][0].as_py()) if found.num_rows else None
+            return int(self._passages.count_rows())
+
+    def text(self, content_id: str) -> str | None:
+        """See `Store`."""
+        return self._of_text(content_id, "text")
+
+    def places(self, content_id: str) -> tuple[Place, ...]:
+        """See `Store`."""
+        return places_of(self._of_text(content_id, "places") or "[]")
+
+    def pages(self, content_id: str) -> tuple[Page, ...]:
+        """See `Store`."""
+        return pages_of(self._of_text(content_id, "pages") or "[]")
+
+    def passages(self, content_id: str) -> pa.Table:
+        """See `Store`."""
+        with _named_failures(self.path):
+            rows = self._passages.search().where(f"content_id = {_quoted(content_id)}")
+            found = rows.limit(max(1, self._passages.count_rows())).to_arrow()
+        return found.sort_by("number")
+
+    def all_passages(self, columns: Sequence[str] = PASSAGE_COLUMNS) -> Iterator[pa.RecordBatch]:
+        """See `Store`."""
+        with _named_failures(self.path):
+            yield from _batches(self._passages, columns)
+
+    def all_texts(self) -> Iterator[pa.RecordBatch]:
+        """See `Store`."""
+        with _named_failures(self.path):
+            yield from _batches(self._texts, TEXTS.names)
 
     def write(self, group: Group) -> None:
-        """Add contents, then name them in `documents`, in one commit for the whole group."""
+        """See `Store`."""
         with _named_failures(self.path):
             if group.passages:
-                self.passages.add(pa.Table.from_pylist(list(group.passages), self.passages.schema))
+                self._passages.add(pa.Table.from_pylist(list(group.passages), self._passages.schema))
             if group.texts:
-                self.texts.add(pa.Table.from_pylist(list(group.texts), TEXTS))
+                self._texts.add(pa.Table.from_pylist(list(group.texts), TEXTS))
             if group.documents:
                 rows = pa.Table.from_pylist(list(group.documents), DOCUMENTS)
-                merge = self.documents.merge_insert("source")
+                merge = self._documents.merge_insert("source")
                 merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def remove_documents(self, sources: Iterable[str]) -> None:
-        """Forget files; their contents go with `remove_orphans`."""
+        """See `Store`."""
         with _named_failures(self.path):
             for chunk in _chunks(sorted(sources)):
-                self.documents.delete(f"source IN ({', '.join(map(_quoted, chunk))})")
+                self._documents.delete(f"source IN ({', '.join(map(_quoted, chunk))})")
 
     def remove_orphans(self) -> int:
-        """Delete contents that no document names; the number of them."""
+        """See `Store`."""
         n_removed = 0
         with _named_failures(self.path):
-            named = set(pc.unique(self.documents.to_arrow()["content_id"]).to_pylist())
-            for table in (self.passages, self.texts):
+            named = set(pc.unique(self._documents.to_arrow()["content_id"]).to_pylist())
+            for table in (self._passages, self._texts):
                 there = table.search().select(["content_id"]).limit(table.count_rows() or 1).to_arrow()
                 orphans = set(pc.unique(there["content_id"]).to_pylist()) - named
                 for chunk in _chunks(sorted(orphans)):
@@ -145,29 +139,78 @@ class Tables:
         return n_removed
 
     def tidy(self) -> None:
-        """Index new passages for keywords and merge small files. Search finds everything without it."""
+        """See `Store`."""
         with _named_failures(self.path):
-            # An index that was made over no rows finds less, so it waits for the first ones.
-            if self.passages.count_rows() and not self.passages.list_indices():
-                self.passages.create_index("keywords", config=_keyword_index())
-            for table in (self.passages, self.texts, self.documents):
+            self._index_keywords()
+            for table in (self._passages, self._texts, self._documents):
                 table.optimize(cleanup_older_than=_KEEP_VERSIONS)
 
+    def purge(self) -> None:
+        """Each table is written anew, since LanceDB only marks rows as deleted; then old states go."""
+        self.remove_orphans()
+        with _named_failures(self.path):
+            for table in (self._documents, self._texts, self._passages):
+                self._rewrite(table, table.schema, _batches(table, table.schema.names))
+            self._index_keywords()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*cleanup_older_than=0")  # that is the purpose
+                for table in (self._documents, self._texts, self._passages):
+                    # Nobody else writes: the library's lock is held, so no unfinished write is lost.
+                    table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+
+    def upgrade(self) -> None:
+        """Give tables of an older version the columns that came since; see `LIBRARY_VERSION`."""
+        with _named_failures(self.path):
+            if "places" not in self._texts.schema.names:
+                old = _batches(self._texts, ["content_id", "text"])
+                self._rewrite(self._texts, TEXTS, (_without_places(batch) for batch in old))
+
+    def _rewrite(self, table: Any, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        rows = pa.RecordBatchReader.from_batches(schema, batches)
+        self._database.create_table(table.name, rows, schema=schema, mode="overwrite")
+        table.checkout_latest()
+
     def keyword_hits(self, query: str, n: int) -> pa.Table:
-        """The n best passages by BM25, the score in `_score`; none for a query without words."""
+        """See `Store`."""
         with _named_failures(self.path):
             words = MatchQuery(query, "keywords")  # type: ignore[call-arg]
-            search = self.passages.search(words, query_type="fts")
-            return search.select([*_HIT_COLUMNS, "_score"]).limit(n).to_arrow()
+            search = self._passages.search(words, query_type="fts")
+            return search.select([*PASSAGE_COLUMNS, "vector", "_score"]).limit(n).to_arrow()
 
     def vector_hits(self, vector: Any, n: int) -> pa.Table:
-        """The n passages of the largest product with a vector, compared with all of them."""
+        """See `Store`."""
         with _named_failures(self.path):
-            search: Any = self.passages.search(vector, vector_column_name="vector")
-            return search.distance_type("dot").select([*_HIT_COLUMNS, "_distance"]).limit(n).to_arrow()
+            search: Any = self._passages.search(vector, vector_column_name="vector")
+            found = (
+                search.distance_type("dot")
+                .select([*PASSAGE_COLUMNS, "vector", "_distance"])
+                .limit(n)
+                .to_arrow()
+            )
+        products = pc.subtract(pa.scalar(1.0, pa.float32()), found["_distance"])
+        return found.drop_columns(["_distance"]).append_column("_score", products)
+
+    def _of_text(self, content_id: str, column: str) -> str | None:
+        with _named_failures(self.path):
+            rows = self._texts.search().where(f"content_id = {_quoted(content_id)}").select([column])
+            found = rows.limit(1).to_arrow()
+        return str(found[column][0].as_py()) if found.num_rows else None
+
+    def _index_keywords(self) -> None:
+        # An index that was made over no rows finds less, so it waits for the first ones.
+        if self._passages.count_rows() and not self._passages.list_indices():
+            self._passages.create_index("keywords", config=_keyword_index())
 
 
-_HIT_COLUMNS = ["content_id", "number", "start", "end", "page", "headings", "text", "vector"]
+def _batches(table: Any, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    n_rows = table.count_rows()
+    if n_rows:
+        yield from table.search().select(list(columns)).limit(n_rows).to_batches()
+
+
+def _without_places(batch: pa.RecordBatch) -> pa.RecordBatch:
+    none = pa.array(["[]"] * batch.num_rows, pa.large_string())
+    return pa.RecordBatch.from_arrays([*batch.columns, none, none], schema=TEXTS)
 
 
 def _keyword_index() -> FTS:
