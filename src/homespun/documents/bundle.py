@@ -5,35 +5,45 @@ out of a folder; one of an archive inside the archive is called "inner.zip/path.
 """
 
 import io
-import os
+import lzma
 import re
+import struct
 import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from homespun.documents.decode import decode_text
 from homespun.documents.errors import UnreadableFile
+from homespun.documents.junk import junk_reason
 from homespun.documents.readers import SUPPORTED_SUFFIXES
+from homespun.documents.safe_zip import ZipLimits, refuse_too_much
 
 #: The endings of files that hold documents of their own.
 BUNDLE_SUFFIXES = frozenset((".zip",))
 #: An archive in an archive is opened, one in that is not.
 MAX_DEPTH = 2
-MAX_MEMBERS = 10_000
 MAX_MEMBER_BYTES = 256 * 2**20
-MAX_TOTAL_BYTES = 2**30
-#: Text becomes 3 to 20 times smaller, logs up to 100 times; what unpacks to more is made to do harm.
-MAX_RATIO = 200
-_RATIO_FREE_BYTES = 16 * 2**20
+#: For one file and all archives in it together; a member that is too large is refused by itself.
+LIMITS = ZipLimits(max_members=10_000, max_total_bytes=2**30, max_member_bytes=2**63)
 
-_JUNK = frozenset(("thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__", "node_modules"))
 _UNSEEN_SIGNS = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd\ud800-\udfff]")
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -115,18 +125,19 @@ def _file_size(path: Path) -> int:
 
 
 class _Budget:
-    """What may be unpacked from one file, all archives in it together."""
+    """What may still be unpacked from one file."""
 
     def __init__(self) -> None:
-        self.n_members = 0
-        self.n_bytes = 0
+        self.limits = LIMITS
 
-    def take(self, n_bytes: int) -> None:
-        self.n_bytes += n_bytes
-        if self.n_bytes > MAX_TOTAL_BYTES:
-            raise UnreadableFile(
-                f"It unpacks to more than {MAX_TOTAL_BYTES // 2**20} MiB; divide it into smaller archives."
-            )
+    def take(self, infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
+        """Take what an archive claims off it; what a member really has is held to its claim."""
+        refuse_too_much(infos, size_bytes, self.limits)
+        self.limits = replace(
+            self.limits,
+            max_members=self.limits.max_members - len(infos),
+            max_total_bytes=self.limits.max_total_bytes - sum(info.file_size for info in infos),
+        )
 
 
 class _Archive:
@@ -140,19 +151,7 @@ class _Archive:
             raise UnreadableFile("It is broken or no zip archive: it cannot be opened.") from error
         self._depth = depth
         self._budget = budget
-        budget.n_members += len(infos)
-        if budget.n_members > MAX_MEMBERS:
-            raise UnreadableFile(
-                f"It holds {budget.n_members} files and at most {MAX_MEMBERS} are opened; "
-                "unpack it into a folder and give that."
-            )
-        packed = min(size_bytes, sum(info.compress_size for info in infos))
-        unpacked = sum(info.file_size for info in infos)
-        if unpacked > MAX_RATIO * packed + _RATIO_FREE_BYTES:
-            raise UnreadableFile(
-                f"It unpacks to {unpacked / max(packed, 1):.0f} times its size, as no archive of documents "
-                "does; it is not opened."
-            )
+        budget.take(infos, size_bytes)
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
             self._infos[self._free_name(safe_name(_decoded_name(info)))] = info
@@ -169,27 +168,21 @@ class _Archive:
     def members(self) -> Iterator[Member]:
         for name, info in self._infos.items():
             suffix = PurePosixPath(name).suffix.lower()
-            phrase = _skip_phrase(name, suffix)
+            phrase = _skip_phrase(info, name, suffix)
             if phrase:
                 yield Member(name, reason=phrase, is_skipped=True)
                 continue
             try:
                 data = self._unpack(info)
-                self._budget.take(len(data))
-                if suffix not in BUNDLE_SUFFIXES:
-                    yield Member(name, data)
-                    continue
-                inner = list(self._open(name, data)._infos_of_inner(name))
+                inner = self._open(data) if suffix in BUNDLE_SUFFIXES else None
             except UnreadableFile as error:
-                if self._budget.n_bytes > MAX_TOTAL_BYTES or self._budget.n_members > MAX_MEMBERS:
-                    raise
                 yield Member(name, reason=error.what)
                 continue
-            yield from inner
-
-    def _infos_of_inner(self, above: str) -> Iterator[Member]:
-        for member in self.members():
-            yield Member(f"{above}/{member.name}", member.data, member.reason, member.is_skipped)
+            if inner is None:
+                yield Member(name, data)
+                continue
+            for member in inner.members():
+                yield replace(member, name=f"{name}/{member.name}")
 
     def read(self, name: str) -> bytes:
         if name in self._infos:
@@ -197,11 +190,11 @@ class _Archive:
         for above in self._infos:
             if name.startswith(above + "/") and PurePosixPath(above).suffix.lower() in BUNDLE_SUFFIXES:
                 if self._inner is None or self._inner[0] != above:
-                    self._inner = above, self._open(above, self._unpack(self._infos[above]))
+                    self._inner = above, self._open(self._unpack(self._infos[above]))
                 return self._inner[1].read(name[len(above) + 1 :])
         raise UnreadableFile("It is no longer in the archive.")
 
-    def _open(self, name: str, data: bytes) -> "_Archive":
+    def _open(self, data: bytes) -> "_Archive":
         if self._depth >= MAX_DEPTH:
             raise UnreadableFile("It is an archive inside an inner archive, which is not opened.")
         return _Archive(io.BytesIO(data), len(data), self._depth + 1, self._budget)
@@ -224,12 +217,12 @@ class _Archive:
         return data
 
 
-def _skip_phrase(name: str, suffix: str) -> str:
+def _skip_phrase(info: zipfile.ZipInfo, name: str, suffix: str) -> str:
     for part in name.split("/"):
-        if part.startswith((".", "~$")):
-            return "hidden"
-        if part.lower() in _JUNK:
-            return "left by the system or a program"
+        if phrase := junk_reason(part):
+            return phrase
+    if (info.external_attr >> 16) & 0o170000 == 0o120000:
+        return "a link"
     if suffix in SUPPORTED_SUFFIXES or suffix in BUNDLE_SUFFIXES:
         return ""
     return f"{suffix} files are not supported" if suffix else "files without an ending are not supported"
@@ -244,7 +237,7 @@ def _decoded_name(info: zipfile.ZipInfo) -> str:
     except UnicodeEncodeError:
         return info.filename
     try:
-        return os.fsdecode(raw) if raw.isascii() else raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         pass
     try:

@@ -57,7 +57,7 @@ class Archive:
         except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OverflowError) as error:
             raise UnreadableFile("It is broken or no archive: it cannot be unpacked.") from error
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
-        self._refuse_too_much(infos, len(data))
+        refuse_too_much(infos, len(data), self._limits)
         self._infos: dict[str, zipfile.ZipInfo] = {}
         members = []
         for info in infos:
@@ -107,33 +107,34 @@ class Archive:
         """As `read`, but None where there is no such file."""
         return self.read(name) if name in self else None
 
-    def _refuse_too_much(self, infos: list[zipfile.ZipInfo], size_bytes: int) -> None:
-        limits = self._limits
-        if len(infos) > limits.max_members:
+
+def refuse_too_much(infos: list[zipfile.ZipInfo], size_bytes: int, limits: ZipLimits) -> None:
+    """Raise `UnreadableFile` if the files of an archive of this size claim more than the limits allow."""
+    if len(infos) > limits.max_members:
+        raise UnreadableFile(
+            f"It holds {len(infos)} files and at most {limits.max_members} are unpacked; "
+            "unpack it yourself and add the folder."
+        )
+    for info in infos:
+        if info.file_size > limits.max_member_bytes:
             raise UnreadableFile(
-                f"It holds {len(infos)} files and at most {limits.max_members} are unpacked; "
-                "unpack it yourself and add the folder."
+                f"Its part {_shown_name(info)} unpacks to {info.file_size / _MIB:.0f} MiB and at most "
+                f"{limits.max_member_bytes / _MIB:.0f} MiB are unpacked."
             )
-        for info in infos:
-            if info.file_size > limits.max_member_bytes:
-                raise UnreadableFile(
-                    f"Its part {_shown_name(info)} unpacks to {info.file_size / _MIB:.0f} MiB and at most "
-                    f"{limits.max_member_bytes / _MIB:.0f} MiB are unpacked."
-                )
-            if info.file_size > max(_SUSPICIOUS_BYTES, limits.max_ratio * max(1, info.compress_size)):
-                raise UnreadableFile(
-                    f"It looks like a zip bomb: its part {_shown_name(info)} unpacks to "
-                    f"{info.file_size // max(1, info.compress_size)} times its size."
-                )
-        total = sum(info.file_size for info in infos)
-        if total > limits.max_total_bytes:
+        if info.file_size > max(_SUSPICIOUS_BYTES, limits.max_ratio * max(1, info.compress_size)):
             raise UnreadableFile(
-                f"It unpacks to {total / _MIB:.0f} MiB and at most "
-                f"{max(0, limits.max_total_bytes) / _MIB:.0f} MiB are unpacked."
+                f"It looks like a zip bomb: its part {_shown_name(info)} unpacks to "
+                f"{info.file_size // max(1, info.compress_size)} times its size."
             )
-        # Honest files share no bytes, so together they are not packed into more than the archive.
-        if sum(info.compress_size for info in infos) > size_bytes:
-            raise UnreadableFile("It looks like a zip bomb: its files lie over each other.")
+    total = sum(info.file_size for info in infos)
+    if total > limits.max_total_bytes:
+        raise UnreadableFile(
+            f"It unpacks to {total / _MIB:.0f} MiB and at most "
+            f"{max(0, limits.max_total_bytes) / _MIB:.0f} MiB are unpacked."
+        )
+    # Honest files share no bytes, so together they are not packed into more than the archive.
+    if sum(info.compress_size for info in infos) > size_bytes:
+        raise UnreadableFile("It looks like a zip bomb: its files lie over each other.")
 
 
 def open_office_archive(data: bytes, suffix: str, newer: str) -> Archive:

@@ -1,16 +1,14 @@
 """Which files a person means by the paths that they give."""
 
+import glob
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from homespun.documents.bundle import BUNDLE_SUFFIXES
+from homespun.documents.junk import junk_reason
 from homespun.documents.readers import SUPPORTED_SUFFIXES
-
-#: What systems and editors leave in folders.
-_JUNK = frozenset(
-    ("thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__", "node_modules", "$recycle.bin")
-)
 
 
 @dataclass(frozen=True)
@@ -32,12 +30,13 @@ class FoundFiles:
 def find_files(paths: Iterable[Path], *, follow_links: bool = False) -> FoundFiles:
     """Find the supported files that are or lie under `paths`, each real file once.
 
-    Hidden files and what systems leave behind are skipped when met in a folder, not when given.
+    A path that does not exist and holds `*`, `?` or `[` is a pattern, see `expand_patterns`; archives of
+    documents (`bundle.is_bundle`) are among the files. Hidden files and what systems leave behind are skipped when met in a folder, not when given.
     Links to places outside the given folders are followed only with `follow_links`; links never
     make a file count twice or the walk endless. Every skipped path is listed with its reason.
     """
     walk = _Walk(follow_links)
-    roots = [Path(path) for path in paths]
+    roots = expand_patterns(paths)
     for root in roots:
         walk.add_root(root)
     for root in roots:
@@ -47,6 +46,22 @@ def find_files(paths: Iterable[Path], *, follow_links: bool = False) -> FoundFil
         tuple(sorted(walk.files, key=_by_parts)),
         tuple(sorted(walk.skipped, key=lambda skip: _by_parts(skip.path))),
     )
+
+
+def expand_patterns(paths: Iterable[Path]) -> list[Path]:
+    """The paths, with each pattern that the shell did not expand replaced by what it matches, sorted.
+
+    In a pattern `**` stands for any folders: "notes/**/*.md". A pattern without a match stays as it is,
+    and so is told as a path that does not exist; hidden files are matched only by a pattern that says so.
+    """
+    expanded: list[Path] = []
+    for path in map(Path, paths):
+        if not glob.has_magic(str(path)) or os.path.lexists(path):
+            expanded.append(path)
+            continue
+        matches = sorted(map(Path, glob.glob(str(path.expanduser()), recursive=True)), key=_by_parts)
+        expanded.extend(matches or [path])
+    return expanded
 
 
 def _by_parts(path: Path) -> tuple[str, ...]:
@@ -82,7 +97,7 @@ class _Walk:
             self.skip(path, f"cannot be opened ({error.strerror})")
             return
         if not exists:
-            self.skip(path, "a link that leads nowhere" if path.is_symlink() else "no such file or folder")
+            self.skip(path, _absence(path))
         elif is_folder:
             self.visit_folder(path)
         else:
@@ -114,8 +129,8 @@ class _Walk:
         below = []
         for entry in entries:
             path = folder / entry.name
-            if _is_junk(entry.name):
-                self.skip(path, "hidden" if entry.name.startswith(".") else "left by the system or a program")
+            if phrase := junk_reason(entry.name):
+                self.skip(path, phrase)
             elif entry.is_symlink() or _is_junction(path):
                 self.links.append(path)
             elif entry.is_dir(follow_symlinks=False):
@@ -134,7 +149,7 @@ class _Walk:
         identity = (status.st_dev, status.st_ino)
         if not path.is_file():
             self.skip(path, "not a regular file")
-        elif suffix not in SUPPORTED_SUFFIXES:
+        elif suffix not in SUPPORTED_SUFFIXES and suffix not in BUNDLE_SUFFIXES:
             self.skip(
                 path,
                 f"{suffix} files are not supported"
@@ -171,8 +186,10 @@ class _Walk:
             self.skip(path, f"a link to {target}, which is visited already")
 
 
-def _is_junk(name: str) -> bool:
-    return name.startswith((".", "~$")) or name.lower() in _JUNK
+def _absence(path: Path) -> str:
+    if path.is_symlink():
+        return "a link that leads nowhere"
+    return "nothing matches this pattern" if glob.has_magic(str(path)) else "no such file or folder"
 
 
 def _is_junction(path: Path) -> bool:

@@ -62,6 +62,26 @@ class TextBuilder:
             start = before + (len(self._parts[n_parts]) if n_parts else 0)  # behind the separator
             self._places.insert(index, Place(start, self._length, label))
 
+    def add_reading(self, reading: Reading, *, below: int = 0, label: str = "") -> None:
+        """All that another reader found, as a part of this text.
+
+        Its headings go `below` levels down; its places and pages are called "label, place".
+        """
+        if not reading.text.strip():
+            return
+        self._last_kind = ""
+        first = self._add(reading.text, "paragraph")
+        self._last_kind = ""
+        self._headings.extend(
+            Heading(first + heading.start, heading.level + below, heading.text)
+            for heading in reading.headings
+        )
+        self._rows.extend((first + start, first + end) for start, end in reading.rows)
+        named = [(page.start, page.end, f"page {page.number}") for page in reading.pages]
+        named += [(place.start, place.end, place.label) for place in reading.places]
+        for start, end, name in sorted(named, key=lambda part: (part[0], -part[1])):
+            self._places.append(Place(first + start, first + end, f"{label}, {name}" if label else name))
+
     def reading(self, missing: str = "") -> Reading:
         """All that was added."""
         return Reading(
