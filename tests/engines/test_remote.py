@@ -66,13 +66,13 @@ def test_text_comes_back_from_its_pieces(text: str) -> None:
 def test_messages_come_back_from_their_ids(turns: list[tuple[str, str]]) -> None:
     tokenizer = RemoteTokenizer()
     messages = [Message(role, text) for role, text in turns]  # type: ignore[arg-type]
-    back = tokenizer.messages(RemoteTemplate(tokenizer).encode(messages))
+    back = tokenizer.chat(RemoteTemplate(tokenizer).encode(messages)).messages
     assert back == [{"role": role, "content": text} for role, text in turns]
 
 
 def test_plain_text_is_one_user_message() -> None:
     tokenizer = RemoteTokenizer()
-    assert tokenizer.messages(tokenizer.encode("Hi <user> there")) == [
+    assert tokenizer.chat(tokenizer.encode("Hi <user> there")).messages == [
         {"role": "user", "content": "Hi <user> there"}
     ]
 

@@ -19,6 +19,7 @@ from keyring.errors import PasswordDeleteError
 
 from homespun.cli.main import exit_code
 from homespun.cli.render import print_json
+from homespun.engines.conversation import Conversation
 from homespun.engines.engine import GenerateOptions, Request, Step
 from homespun.engines.errors import ConstraintError, RemoteError
 from homespun.engines.keys import find_key, known_keys
@@ -201,9 +202,55 @@ def test_options_that_a_provider_ignores_are_refused_before_anything_is_sent(mon
         ):
             with pytest.raises(RemoteError, match=told):
                 engine.stream(ask(engine, **options))
-        turn = Message("assistant", "", tool_calls=(ToolCall("look", {}),))
-        with pytest.raises(RemoteError, match="tool"):
-            engine.template.encode([turn])
+        with pytest.raises(RemoteError, match="documents"):
+            engine.template.encode([Message("user", "Hi")], documents=["x"])
+
+
+# --- tools ----------------------------------------------------------------------------------------------
+
+LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+
+
+def calling(*parts: dict[str, Any]) -> Answer:
+    """A server whose answer is a call, sent in parts as servers do."""
+    choices = [{"index": 0, "delta": {"tool_calls": [{"index": 0, **part}]}} for part in parts]
+    choices.append({"index": 0, "delta": {}, "finish_reason": "tool_calls"})
+    events = [{"id": "1", "object": "chat.completion.chunk", "choices": [choice]} for choice in choices]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    return lambda handler: send(handler, body, "events")
+
+
+def test_tools_are_offered_called_and_answered() -> None:
+    parts = (
+        {"id": "x", "type": "function", "function": {"name": "look", "arguments": ""}},
+        {"function": {"arguments": '{"where": '}},
+        {"function": {"arguments": '"the <user> drawer"}'}},
+    )
+    with Recorder(calling(*parts)) as server, server.engine() as engine:
+        conversation = Conversation(engine, tools=(LOOK,))
+        reply = conversation.ask("Where is it?", GenerateOptions(max_new_tokens=30))
+        list(reply)
+        assert reply.answer.tool_calls == (ToolCall("look", {"where": "the <user> drawer"}),)
+        assert reply.answer.tool_errors == () and reply.result.finish == "stop"
+        turns = [*conversation.messages, Message("tool", "under a hat")]
+        ids = engine.template.encode(turns, tools=(LOOK,))
+        engine.generate([Request(tuple(ids), GenerateOptions(max_new_tokens=8))])
+    first, second = server.bodies
+    assert first["tools"] == second["tools"] == [LOOK]
+    asked, called, answered = second["messages"]
+    assert asked == {"role": "user", "content": "Where is it?"}
+    (call,) = called["tool_calls"]
+    assert call["function"]["name"] == "look"
+    assert json.loads(call["function"]["arguments"]) == {"where": "the <user> drawer"}
+    assert answered == {"role": "tool", "content": "under a hat", "tool_call_id": call["id"]}
+
+
+def test_an_answer_of_a_tool_that_nobody_called_is_refused() -> None:
+    with Recorder(saying("Hello")) as server, server.engine() as engine:
+        ids = engine.template.encode([Message("user", "Hi"), Message("tool", "under a hat")])
+        with pytest.raises(RemoteError, match="nothing before it called"):
+            engine.generate([Request(tuple(ids), GenerateOptions(max_new_tokens=8))])
+    assert server.bodies == []
 
 
 # --- keys -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from homespun.engines.errors import ConstraintError, RemoteError
 from homespun.engines.keys import find_key
 from homespun.engines.providers import RemoteModel, known_server
 from homespun.engines.remote_schema import read_schema
+from homespun.engines.remote_text import RemoteChat
 
 TIMEOUT_S = 120.0  # without a byte
 CONNECT_TIMEOUT_S = 10.0
@@ -40,7 +41,7 @@ class RemoteClient:
     def __repr__(self) -> str:
         return f"RemoteClient({self.remote.shown})"
 
-    def stream(self, messages: list[dict[str, str]], options: GenerateOptions, seed: int) -> Iterator[Any]:
+    def stream(self, chat: RemoteChat, options: GenerateOptions, seed: int) -> Iterator[Any]:
         """The server's chunks of one answer.
 
         Raises:
@@ -48,7 +49,7 @@ class RemoteClient:
         """
         self._pace.wait()
         with self.told():
-            stream = self._client.chat.completions.create(**self._body(messages, options, seed))
+            stream = self._client.chat.completions.create(**self._body(chat, options, seed))
             try:
                 yield from stream
             finally:
@@ -158,11 +159,11 @@ class RemoteClient:
         provider = known_server(self.remote.provider, str(getattr(chosen, "owned_by", "")))
         self.remote = replace(self.remote, model=chosen.id, provider=provider)
 
-    def _body(self, messages: list[dict[str, str]], options: GenerateOptions, seed: int) -> dict[str, Any]:
+    def _body(self, chat: RemoteChat, options: GenerateOptions, seed: int) -> dict[str, Any]:
         provider = self.remote.provider
         body: dict[str, Any] = {
             "model": self.remote.model,
-            "messages": messages,
+            "messages": chat.messages,
             "stream": True,
             "stream_options": {"include_usage": True},
             provider.limit_name: options.max_new_tokens,
@@ -179,6 +180,8 @@ class RemoteClient:
         if options.n_best or (provider.max_alternatives and not provider.needs_key):
             # elsewhere only if asked for: some models behind a key refuse to give any
             body |= {"logprobs": True, "top_logprobs": max(options.n_best, 1)}
+        if chat.tools:
+            body["tools"] = chat.tools
         if options.json_schema:
             body["response_format"] = {
                 "type": "json_schema",

@@ -1,5 +1,6 @@
 """One answer of a remote server, as its chunks come."""
 
+import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from homespun.engines.remote_reader import ChunkReader
 from homespun.engines.remote_schema import keeps_to_schema
 from homespun.engines.remote_text import RemoteTokenizer
 from homespun.engines.stopping import StopMatcher
+from homespun.engines.tool_calls import HERMES_CLOSE, HERMES_OPEN
 from homespun.sizing.prices import Price
 
 _FINISH: dict[str, Finish] = {"stop": "stop", "length": "length", "tool_calls": "stop"}
@@ -33,6 +35,7 @@ class RemoteStream:
         self._steps: list[Step] = []
         self._finish: Finish | None = None
         self._reader: ChunkReader | None = None
+        self._calls: dict[int, list[str]] = {}  # name and arguments so far, by the server's number
         self._is_cancelled = False
         self._n_read = len(request.token_ids)
         self._n_cached = 0
@@ -50,8 +53,8 @@ class RemoteStream:
     def __iter__(self) -> Iterator[Step]:
         if self._finish is not None or self._is_cancelled:
             return
-        messages = self._tokenizer.messages(self._request.token_ids)
-        self._reader = ChunkReader(self._client.stream(messages, self._request.options, self._seed))
+        chat = self._tokenizer.chat(self._request.token_ids)
+        self._reader = ChunkReader(self._client.stream(chat, self._request.options, self._seed))
         finish: str | None = None
         try:
             for chunk in self._reader:
@@ -98,6 +101,10 @@ class RemoteStream:
         )
 
     def _take(self, choice: Any) -> Iterator[Step]:
+        for part in choice.delta.tool_calls or ():
+            call = self._calls.setdefault(part.index, ["", ""])
+            call[0] += part.function.name or ""
+            call[1] += part.function.arguments or ""
         text = choice.delta.content or ""
         told = getattr(choice.logprobs, "content", None) or () if choice.logprobs else ()
         if told and "".join(entry.token for entry in told) == text:
@@ -148,6 +155,11 @@ class RemoteStream:
             )
         if finish not in _FINISH:
             raise RemoteError(f"{shown} ended the answer for a reason of its own ({finish})")
+        for _, (name, arguments) in sorted(self._calls.items()):
+            call = f'{{"name": {json.dumps(name)}, "arguments": {arguments or "{}"}}}'
+            written = f"{HERMES_OPEN}\n{call}\n{HERMES_CLOSE}\n"
+            for token_id in self._tokenizer.encode(written):
+                yield self._step(token_id, self._tokenizer.decode([token_id]), float("nan"))
         held = self._stops.flush()
         if held:
             self._steps.append(Step(self._tokenizer.end_id, held, float("nan")))

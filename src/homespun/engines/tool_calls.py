@@ -14,7 +14,7 @@ from homespun.models.template import ToolCall
 
 ToolFormat = Literal["hermes", "mistral", "llama3"]
 
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+HERMES_OPEN, HERMES_CLOSE = "<tool_call>", "</tool_call>"
 _MISTRAL = "[TOOL_CALLS]"
 _PYTHON_TAG = "<|python_tag|>"
 _NAMED = re.compile(r"([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?\s*(?=\{)")
@@ -41,7 +41,7 @@ def tool_format(template_text: str) -> ToolFormat:
     """How a model writes calls; where its template shows no marker, as bare JSON like Llama 3.1."""
     if _MISTRAL in template_text:
         return "mistral"
-    return "hermes" if _OPEN in template_text else "llama3"
+    return "hermes" if HERMES_OPEN in template_text else "llama3"
 
 
 def parse_tool_calls(text: str, style: ToolFormat, names: Collection[str] | None = None) -> ToolAnswer:
@@ -59,19 +59,19 @@ def _hermes(text: str, names: Collection[str] | None) -> ToolAnswer:
     calls: list[ToolCall] = []
     errors: list[str] = []
     kept, place = "", 0
-    while (start := text.find(_OPEN, place)) >= 0:
+    while (start := text.find(HERMES_OPEN, place)) >= 0:
         kept += text[place:start]
         try:
-            value, end = _json_at(text, start + len(_OPEN))
+            value, end = _json_at(text, start + len(HERMES_OPEN))
             end = _after_space(text, end)
-            if end < len(text) and not text.startswith(_CLOSE, end):
+            if end < len(text) and not text.startswith(HERMES_CLOSE, end):
                 raise ValueError("something follows its JSON")
             calls.append(_call(value, names))
-            place = min(end + len(_CLOSE), len(text))
+            place = min(end + len(HERMES_CLOSE), len(text))
         except ValueError as error:
             errors.append(f"A tool call was not understood: {error}.")
-            close = text.find(_CLOSE, start)
-            place = len(text) if close < 0 else close + len(_CLOSE)
+            close = text.find(HERMES_CLOSE, start)
+            place = len(text) if close < 0 else close + len(HERMES_CLOSE)
             kept += text[start:place]
     return ToolAnswer((kept + text[place:]).strip() if calls else text, tuple(calls), tuple(errors))
 
