@@ -83,7 +83,12 @@ def iterate_members(path: Path) -> Iterator[Member]:
         OSError: the file cannot be opened.
     """
     with path.open("rb") as file:
-        yield from _Archive(file, _file_size(path), 1, _Budget()).members()
+        yield from _Archive(file, path.stat().st_size, 1, _Budget()).members()
+
+
+def iterate_members_of(data: bytes) -> Iterator[Member]:
+    """As `iterate_members`, of an archive in memory."""
+    return _Archive(io.BytesIO(data), len(data), 1, _Budget()).members()
 
 
 def read_member(path: Path, name: str) -> bytes:
@@ -118,10 +123,6 @@ _LOCK = threading.Lock()
 def _opened(path: Path, size_bytes: int, mtime_ns: int) -> "_Archive":
     """The archive read last stays open: its list of members is long to read again for each of them."""
     return _Archive(path.open("rb"), size_bytes, 1, _Budget())
-
-
-def _file_size(path: Path) -> int:
-    return path.stat().st_size
 
 
 class _Budget:

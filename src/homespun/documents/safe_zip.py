@@ -3,6 +3,8 @@
 Nothing is ever written to a disk; members are unpacked into memory, one at a time and bounded.
 """
 
+import contextlib
+import dataclasses
 import io
 import zipfile
 from dataclasses import dataclass, field
@@ -59,18 +61,18 @@ class Archive:
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
         refuse_too_much(infos, len(data), self._limits)
         self._infos: dict[str, zipfile.ZipInfo] = {}
-        members = []
+        members: list[ArchiveMember] = []
         for info in infos:
             name = _shown_name(info)
             trouble = _trouble(info, name)
             if not trouble and name in self._infos:
                 trouble = "The archive holds two files of this name."
-                first = next(index for index, member in enumerate(members) if member.name == name)
-                members[first] = ArchiveMember(name, members[first].size_bytes, trouble)
             self._infos.setdefault(name, info)
             members.append(ArchiveMember(name, info.file_size, trouble))
-        self.members = tuple(members)
         self._troubles = {member.name: member.trouble for member in members if member.trouble}
+        self.members = tuple(
+            dataclasses.replace(member, trouble=self._troubles.get(member.name, "")) for member in members
+        )
         self.total_bytes = sum(info.file_size for info in infos)
 
     def __contains__(self, name: str) -> bool:
@@ -156,10 +158,8 @@ def _shown_name(info: zipfile.ZipInfo) -> str:
     """The name with forward slashes; names without the UTF-8 mark are tried as UTF-8 too."""
     name = info.orig_filename.split("\0")[0]
     if not info.flag_bits & _UTF8_FLAG and not name.isascii():
-        try:
+        with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
             name = name.encode("cp437").decode("utf-8")
-        except (UnicodeEncodeError, UnicodeDecodeError):
-            pass
     return name.replace("\\", "/").encode("utf-8", "replace").decode("utf-8")
 
 

@@ -31,9 +31,10 @@ def find_files(paths: Iterable[Path], *, follow_links: bool = False) -> FoundFil
     """Find the supported files that are or lie under `paths`, each real file once.
 
     A path that does not exist and holds `*`, `?` or `[` is a pattern, see `expand_patterns`; archives of
-    documents (`bundle.is_bundle`) are among the files. Hidden files and what systems leave behind are skipped when met in a folder, not when given.
-    Links to places outside the given folders are followed only with `follow_links`; links never
-    make a file count twice or the walk endless. Every skipped path is listed with its reason.
+    documents (`bundle.is_bundle`) are among the files. Hidden files and what systems leave behind are
+    skipped when met in a folder, not when given. Links to places outside the given folders are followed
+    only with `follow_links`; links never make a file count twice or the walk endless. Every skipped path
+    is listed with its reason.
     """
     walk = _Walk(follow_links)
     roots = expand_patterns(paths)
@@ -59,7 +60,8 @@ def expand_patterns(paths: Iterable[Path]) -> list[Path]:
         if not glob.has_magic(str(path)) or os.path.lexists(path):
             expanded.append(path)
             continue
-        matches = sorted(map(Path, glob.glob(str(path.expanduser()), recursive=True)), key=_by_parts)
+        # Path.glob would need a folder to begin in, and finds hidden files.
+        matches = sorted(map(Path, glob.glob(str(path.expanduser()), recursive=True)), key=_by_parts)  # noqa: PTH207
         expanded.extend(matches or [path])
     return expanded
 

@@ -18,6 +18,9 @@ _MODULES = {
     ".xhtml": "html",
     ".pdf": "pdf",
     ".docx": "docx",
+    ".eml": "eml",
+    ".mbox": "mbox",
+    ".msg": "msg",
     ".csv": "csv",
     ".tsv": "csv",
 }
