@@ -13,9 +13,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule,
 
 from homespun.documents.split import Passage, SplitOptions, TokenLimit
 from homespun.models.home import Home
+from homespun.retrieval.groups import embedded_text
 from homespun.retrieval.library import Library
 from homespun.retrieval.search import SearchOptions, search
-from homespun.retrieval.sync import IngestOptions, embedded_text, ingest
+from homespun.retrieval.sync import IngestOptions, ingest
 
 
 def passage_texts(library: Library) -> list[str]:
@@ -139,14 +140,14 @@ def test_one_bad_file_never_stops_the_rest(library, folder, monkeypatch):
     (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
     (folder / "odd.txt").write_text("Its reader fails.")
     (folder / "picture.xyz").write_bytes(b"\x00")
-    read = sync.read_document
+    split = sync.split_document
 
-    def failing(path, name):
-        if path.name == "odd.txt":
+    def failing(document, *rest):
+        if document.name == "odd.txt":
             raise RecursionError("too deep")
-        return read(path, name)
+        return split(document, *rest)
 
-    monkeypatch.setattr(sync, "read_document", failing)
+    monkeypatch.setattr(sync, "split_document", failing)
     report = ingest(library, [folder])
     assert len(report.added) == 5 and report.n_passages == 5 and not report.is_complete
     reasons = {item.name: item.reason for item in report.not_read}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from homespun.models.home import Home
-from homespun.retrieval import sync
+from homespun.retrieval import groups, sync
 from homespun.retrieval.library import Library
 from homespun.retrieval.search import SearchOptions, search
 from homespun.retrieval.sync import IngestOptions, ingest
@@ -24,13 +24,13 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 from homespun.models.home import Home
-from homespun.retrieval import sync
+from homespun.retrieval import groups, sync
 from homespun.retrieval.embedder import open_embedder
 from homespun.retrieval.library import Library
 from homespun.retrieval.tables import LanceStore
 
 home_path, embedder_path, folder_path, cache_path, point = sys.argv[1:]
-sync.GROUP_DOCUMENTS = 2
+groups.GROUP_DOCUMENTS = 2
 n_writes = 0
 
 def write(self, group, _write=LanceStore.write):
@@ -148,7 +148,7 @@ def test_two_ingests_at_once_wait_for_each_other(home, library, embedder, files,
 
 
 def test_reading_goes_on_while_an_ingest_writes(home, library, embedder, files, monkeypatch):
-    monkeypatch.setattr(sync, "GROUP_DOCUMENTS", 2)
+    monkeypatch.setattr(groups, "GROUP_DOCUMENTS", 2)
     (files / "00.txt").write_text("The zebra rule comes first.")
     ingest(library, [files / "00.txt"])
     reader = Library.open(home, "notes", embedder)

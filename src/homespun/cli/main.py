@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.libraries",
         "List, show and remove libraries, and print their documents' text.",
     ),
+    "home": ("homespun.cli.home", "Back up, restore and check the folder that holds everything."),
     "doctor": ("homespun.cli.doctor", "Say what this machine is, what is installed, and what would run."),
 }
 

@@ -10,7 +10,8 @@ from homespun.models.tokenizer import Tokenizer
 from homespun.progress import Progress, no_progress
 from homespun.retrieval.errors import RetrievalError
 from homespun.retrieval.open import open_library
-from homespun.retrieval.sync import IngestOptions, IngestReport, ingest
+from homespun.retrieval.report import IngestReport
+from homespun.retrieval.sync import IngestOptions, ingest
 
 #: No passage takes more of the model's window than this, whatever the embedder's tokenizer makes of it.
 MODEL_PASSAGE_TOKENS = 512
