@@ -10,9 +10,11 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
 
 from homespun.documents.errors import DocumentError
+from homespun.documents.pulse import beat
 
 
 class OcrError(DocumentError):
@@ -114,18 +116,34 @@ def _run(arguments: list[str], data: bytes, timeout_s: float) -> str:
             remedy="Install it (Debian: apt install tesseract-ocr) or leave --ocr out.",
         )
     environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            [program, *arguments], input=data, capture_output=True, timeout=timeout_s, env=environment
-        )
-    except subprocess.TimeoutExpired as error:
-        raise OcrError(f"tesseract took more than {timeout_s:g} s for a page.") from error
+        with subprocess.Popen(
+            [program, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+        ) as process:
+            out, said = _communicate(process, data, timeout_s)
     except OSError as error:
         raise OcrError(f"tesseract does not start ({error.strerror}).") from error
-    if done.returncode:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())[:200]
-        raise OcrError(f"tesseract failed ({said or f'exit code {done.returncode}'}).")
-    return done.stdout.decode("utf-8", "replace")
+    if process.returncode:
+        why = " ".join(said.decode("utf-8", "replace").split())[:200]
+        raise OcrError(f"tesseract failed ({why or f'exit code {process.returncode}'}).")
+    return out.decode("utf-8", "replace")
+
+
+def _communicate(process: "subprocess.Popen[bytes]", data: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+    """What it says on its two outputs. Whoever waits for the file is told that work goes on."""
+    deadline = time.monotonic() + timeout_s
+    try:
+        while True:
+            beat()
+            try:
+                return process.communicate(data, timeout=min(5.0, max(0.1, deadline - time.monotonic())))
+            except subprocess.TimeoutExpired as error:
+                if time.monotonic() >= deadline:
+                    raise OcrError(f"tesseract took more than {timeout_s:g} s for a page.") from error
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _lines(tsv: str) -> tuple[OcrLine, ...]:

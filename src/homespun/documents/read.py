@@ -3,21 +3,37 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from homespun.documents.bundle import read_member
 from homespun.documents.document import Document, Reading, Status
 from homespun.documents.errors import UnreadableFile
+from homespun.documents.ocr import OcrError, OcrOptions
 from homespun.documents.readers import SUPPORTED_SUFFIXES, reader_for
 
 #: Files above this are refused: their text would not fit in memory several times over.
 MAX_FILE_BYTES = 256 * 2**20
+TOO_LARGE = "Reading it needs more memory than a file may take."
 
 
 @dataclass(frozen=True)
 class ReadOptions:
     """How files are read."""
+
+    ocr: bool = field(default=False, metadata={"help": "read scanned pages, with the program tesseract"})
+    ocr_languages: str = field(
+        default="eng", metadata={"help": "languages of scanned pages, as tesseract calls them: eng+deu"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.ocr:
+            _ = self.recognition  # its languages are checked
+
+    @property
+    def recognition(self) -> OcrOptions | None:
+        """How pictures of text are read; None: they are not."""
+        return OcrOptions(self.ocr_languages) if self.ocr else None
 
 
 def read_document(
@@ -42,7 +58,7 @@ def read_document(
         data = _read_bytes(path) if member is None else read_member(path, member)
         digest = hashlib.sha256(data).hexdigest()
         suffix = (path if member is None else PurePosixPath(member)).suffix.lower()
-        reading = _read_bytes_as(suffix, data)
+        reading = _read_bytes_as(suffix, data, options or ReadOptions())
     except UnreadableFile as error:
         return Document(path, shown, "", (), (), "not read", error.what, digest)
     except OSError as error:
@@ -89,7 +105,7 @@ def _read_bytes(path: Path) -> bytes:
     raise UnreadableFile("It was changed while it was read; try again when nothing writes to it.")
 
 
-def _read_bytes_as(suffix: str, data: bytes) -> Reading:
+def _read_bytes_as(suffix: str, data: bytes, options: ReadOptions) -> Reading:
     if suffix not in SUPPORTED_SUFFIXES:
         kind = f"{suffix} files" if suffix else "Files without an ending"
         raise UnreadableFile(
@@ -98,11 +114,13 @@ def _read_bytes_as(suffix: str, data: bytes) -> Reading:
     if not data:
         raise UnreadableFile("It is empty (0 bytes).")
     try:
-        reading = reader_for(suffix)(data)
+        reading = _read_pdf(data, options.recognition) if suffix == ".pdf" else reader_for(suffix)(data)
     except UnreadableFile:
         raise
+    except OcrError as error:
+        raise UnreadableFile(error.sentence()) from error
     except MemoryError as error:
-        raise UnreadableFile("Reading it needs more memory than a file may take.") from error
+        raise UnreadableFile(TOO_LARGE) from error
     except Exception as error:
         # Readers stand on native libraries that fail in ways of their own; one broken file must
         # not end the reading of a folder.
@@ -111,3 +129,9 @@ def _read_bytes_as(suffix: str, data: bytes) -> Reading:
     if not reading.text.strip():
         raise UnreadableFile(reading.missing or "It is empty: it holds no text.")
     return reading
+
+
+def _read_pdf(data: bytes, recognition: OcrOptions | None) -> Reading:
+    from homespun.documents.readers.pdf import read
+
+    return read(data, recognition)

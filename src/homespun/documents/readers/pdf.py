@@ -10,6 +10,7 @@ from typing import Any
 from homespun.documents.document import Reading
 from homespun.documents.errors import UnreadableFile
 from homespun.documents.ocr import OcrError, OcrLine, OcrOptions, check_ocr, read_picture
+from homespun.documents.pulse import beat
 from homespun.documents.readers.pdf_layout import Line, lay_out
 from homespun.documents.readers.pdf_page import Segment, read_page_text
 from homespun.documents.readers.pdf_text import OutlineEntry, put_together, without_running_lines
@@ -25,6 +26,8 @@ _STAMP_WORDS = 8
 _MAX_BOOKMARKS = 5000
 #: Objects of a page that are looked at for a scan's image.
 _MAX_OBJECTS = 5000
+#: Points of a drawn page at most: a page may say that it is 5 metres wide.
+_MAX_PIXELS = 40_000_000
 
 _PAGE_NUMBER = re.compile(
     r"[\W_]*(?:(?:page|seite|página|pagina|pag|p|s|стр)?\W*\d{1,5}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,5})?"
@@ -97,6 +100,7 @@ def _raw_page(document: Any, index: int) -> _RawPage:
     """One page; a page that PDFium cannot load counts as one without text."""
     import pypdfium2
 
+    beat()
     try:
         page = document[index]
     except pypdfium2.PdfiumError:
@@ -237,7 +241,7 @@ def page_picture(document: Any, index: int, dpi: int) -> bytes:
         try:
             page = document[index]
             try:
-                picture = page.render(scale=dpi / 72, grayscale=True).to_pil()
+                picture = page.render(scale=drawing_scale(page, dpi), grayscale=True).to_pil()
             finally:
                 page.close()
         except (pypdfium2.PdfiumError, MemoryError, ValueError) as error:
@@ -245,6 +249,12 @@ def page_picture(document: Any, index: int, dpi: int) -> bytes:
     out = io.BytesIO()
     picture.save(out, "png", compress_level=1)
     return out.getvalue()
+
+
+def drawing_scale(page: Any, dpi: int) -> float:
+    """The scale that draws a page at so many dots per inch, or coarser where it is very large."""
+    width, height = page.get_size()
+    return float(min(dpi / 72, (_MAX_PIXELS / max(1.0, width * height)) ** 0.5))
 
 
 def _ocr_lines(lines: Sequence[OcrLine]) -> list[Line]:

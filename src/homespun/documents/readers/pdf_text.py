@@ -12,6 +12,9 @@ from homespun.documents.readers.pdf_page import BROKEN
 #: A line on this part of all pages, at the same edge, is a running header or footer.
 _RUNNING_SHARE = 0.7
 _MIN_RUNNING_PAGES = 4
+#: A page's number begins or ends its line, follows such a word or is followed by how many there are.
+_BEFORE_NUMBER = re.compile(r"(?:\A|\b(?:page|seite|página|pagina|pag|p|s|стр))\W*\Z", re.IGNORECASE)
+_BEHIND_NUMBER = re.compile(r"\W*(?:\Z|(?:/|of|von|de|di|sur)\s*\d)", re.IGNORECASE)
 
 #: Headings are so much larger than the text, at most so long, and at most this part of all text.
 _HEADING_SIZE = 1.1
@@ -56,13 +59,15 @@ def without_running_lines(pages: Sequence[list[Line]]) -> list[list[Line]]:
 
 
 def _edge_keys(lines: list[Line], edge: int, number: int) -> set[str]:
-    """The edge line itself, and with each of its numbers written as what it is above the page's."""
+    """The edge line itself, and with its page number, if it has one, written as what it is above the page's."""
     if not lines:
         return set()
     line = " ".join(lines[edge].text.split())
     keys = {line}
     for found in re.finditer(r"\d{1,6}", line):
-        keys.add(f"{line[: found.start()]}\x00{int(found[0]) - number}\x00{line[found.end() :]}")
+        before, after = line[: found.start()], line[found.end() :]
+        if _BEFORE_NUMBER.search(before) or _BEHIND_NUMBER.match(after):
+            keys.add(f"{before}\x00{int(found[0]) - number}\x00{after}")
     return keys
 
 
