@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,7 @@ class Library:
         self.path = path
         self.facts = facts
         self._embedder = embedder
+        self._list: tuple[str, list[LibraryDocument], dict[str, list[LibraryDocument]]] | None = None
 
     @classmethod
     def open(
@@ -149,8 +150,24 @@ class Library:
 
     def documents(self) -> list[LibraryDocument]:
         """All documents by name, those that could not be read too."""
-        rows = [LibraryDocument(**row) for row in self.tables.document_rows()]
-        return sorted(rows, key=lambda document: document.name)
+        return list(self._listed()[0])
+
+    def documents_of_contents(self) -> Mapping[str, Sequence[LibraryDocument]]:
+        """Each content's documents by name: more than one where a file has copies."""
+        return self._listed()[1]
+
+    def _listed(self) -> tuple[list[LibraryDocument], dict[str, list[LibraryDocument]]]:
+        """The documents, read again only after a commit."""
+        version = self.tables.version()
+        if self._list is None or self._list[0] != version:
+            rows = [LibraryDocument(**row) for row in self.tables.document_rows()]
+            rows.sort(key=lambda document: document.name)
+            by_content: dict[str, list[LibraryDocument]] = {}
+            for document in rows:
+                if document.content_id:
+                    by_content.setdefault(document.content_id, []).append(document)
+            self._list = version, rows, by_content
+        return self._list[1:]
 
     def document(self, name: str) -> LibraryDocument:
         """One document by its name.

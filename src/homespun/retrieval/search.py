@@ -1,9 +1,8 @@
 """The passages of a library that fit a question best, by keywords and by meaning together."""
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from homespun.documents.split import Passage
 from homespun.retrieval.errors import RetrievalError
@@ -67,69 +66,52 @@ def search(library: Library, query: str, options: SearchOptions | None = None) -
     options = options or SearchOptions()
     if not query.strip():
         return []
-    names: dict[str, list[str]] = {}
-    titles: dict[str, str] = {}
-    for document in library.documents():
-        names.setdefault(document.content_id, []).append(document.name)
-        titles[document.content_id] = document.title
-    names.pop("", None)
-    if not names:
+    documents = library.documents_of_contents()
+    if not documents:
         return []
-    found = _Candidates(library, query, max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * options.n_hits), names)
+    found = _Candidates(library, query, max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * options.n_hits), documents)
     scores = fuse_scores(found.keyword_scores, found.vector_scores, options.keyword_weight)
     if options.keyword_weight == 1:
         scores = {key: score for key, score in scores.items() if key in found.keyword_scores}
-    best = sorted(scores, key=lambda key: (-scores[key], names[key[0]][0], key[1]))
+    ordered = sorted(scores, key=lambda key: (-scores[key], documents[key[0]][0].name, key[1]))
+    rows = library.tables.rows(ordered[: options.n_hits])
     return [
         Hit(
-            found.passage(key, names[key[0]][0]),
+            _passage(row, documents[key[0]][0].name),
             scores[key],
             found.keyword_scores.get(key, 0.0),
             found.vector_scores[key],
             found.keyword_ranks.get(key),
             found.vector_ranks.get(key),
-            titles[key[0]],
-            tuple(names[key[0]][1:]),
+            documents[key[0]][0].title,
+            tuple(document.name for document in documents[key[0]][1:]),
         )
-        for key in best[: options.n_hits]
+        for key, row in rows.items()
     ]
 
 
-#: A passage: its content, and its number there.
-_Key = tuple[str, int]
-
-
 class _Candidates:
-    """What both searches found, each passage with both scores."""
+    """What both searches found, each passage with both scores; their texts are not read yet."""
 
-    def __init__(self, library: Library, query: str, n: int, names: dict[str, list[str]]) -> None:
+    def __init__(self, library: Library, query: str, n: int, names: Container[str]) -> None:
         vector = library.embedder.embed([query], "query")[0]
-        self.keyword_scores: dict[_Key, float] = {}
-        self.vector_scores: dict[_Key, float] = {}
-        self._rows: dict[_Key, dict[str, Any]] = {}
-        by_keyword = library.tables.keyword_hits(keyword_query(query), n)
-        by_vector = library.tables.vector_hits(vector, n)
-        nearest: dict[_Key, float] = {}
-        for table in (by_keyword, by_vector):
-            if not table.num_rows:
-                continue
-            matrix = table["vector"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
-            products = np.clip(matrix @ vector, -1, 1)
-            scores = table["_score"].to_pylist() if table is by_keyword else None
-            for row, values in enumerate(table.drop_columns(["vector"]).to_pylist()):
-                key = (values["content_id"], values["number"])
-                if key[0] not in names:
-                    continue  # not committed yet, or left by a writer that was killed
-                self._rows[key] = values
-                self.vector_scores[key] = float(products[row])
-                if scores:
-                    self.keyword_scores[key] = float(scores[row])
-                else:
-                    nearest[key] = float(products[row])
+        store = library.tables
+        by_keyword = store.keyword_hits(keyword_query(query), n)
+        by_vector = store.vector_hits(vector, n)
+        only_keyword = [key for key in by_keyword if key not in by_vector]
+        products = by_vector | store.products(only_keyword, vector)
+        # Others are not committed yet, or were left by a writer that was killed.
+        self.keyword_scores = {
+            key: score for key, score in by_keyword.items() if key[0] in names and key in products
+        }
+        self.vector_scores = {
+            key: min(1.0, max(-1.0, product)) for key, product in products.items() if key[0] in names
+        }
         self.keyword_ranks = ranks(self.keyword_scores)
-        self.vector_ranks = ranks(nearest)
+        self.vector_ranks = ranks(
+            {key: score for key, score in self.vector_scores.items() if key in by_vector}
+        )
 
-    def passage(self, key: _Key, document: str) -> Passage:
-        row = self._rows[key]
-        headings = tuple(row["headings"])
-        return Passage(document, row["start"], row["end"], row["text"], row["page"], headings)
+
+def _passage(row: Mapping[str, Any], document: str) -> Passage:
+    return Passage(document, row["start"], row["end"], row["text"], row["page"], tuple(row["headings"]))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from homespun.documents.document import Document, Page, Place
+from homespun.retrieval.nearest import Array, PassageKey
 
 _COMPRESSED = {b"lance-encoding:compression": b"zstd"}
 
@@ -43,7 +44,7 @@ TEXTS = pa.schema(
         pa.field("pages", pa.large_string(), nullable=False, metadata=_COMPRESSED),
     ]
 )
-#: What a search gives of each passage that it found, besides the vector and the score.
+#: What is read of passages that were found: all but what is searched in.
 PASSAGE_COLUMNS = ("content_id", "number", "start", "end", "page", "headings", "text")
 
 
@@ -146,14 +147,19 @@ class Store(Protocol):
         Readers that opened an old state before lose it.
         """
 
-    def keyword_hits(self, query: str, n: int) -> pa.Table:
-        """The n best passages by BM25: `PASSAGE_COLUMNS`, `vector`, and the score as `_score`.
+    def keyword_hits(self, query: str, n: int) -> dict[PassageKey, float]:
+        """The n best passages by BM25 with their scores, the best first; none for a query without words."""
 
-        None for a query without words.
+    def vector_hits(self, vector: Array, n: int) -> dict[PassageKey, float]:
+        """The n passages of the largest product with a vector, compared with all of them, the best first.
+
+        Args:
+            vector: float32, (dimensions,).
+            n: passages to give at most.
         """
 
-    def vector_hits(self, vector: Any, n: int) -> pa.Table:
-        """The n passages of the largest product with a vector, compared with all of them.
+    def products(self, keys: Sequence[PassageKey], vector: Array) -> dict[PassageKey, float]:
+        """The product of each passage's vector with a vector; passages that are gone are left out."""
 
-        `PASSAGE_COLUMNS`, `vector`, and the product as `_score`, the largest first.
-        """
+    def rows(self, keys: Sequence[PassageKey]) -> dict[PassageKey, dict[str, Any]]:
+        """The `PASSAGE_COLUMNS` of passages, in the order of `keys`; passages that are gone are left out."""

@@ -1,6 +1,7 @@
 """The store in a folder: three LanceDB tables, and everything here that knows LanceDB."""
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -11,10 +12,11 @@ import lancedb
 import pyarrow as pa
 import pyarrow.compute as pc
 from lancedb.index import FTS
-from lancedb.query import MatchQuery
 
 from homespun.documents.document import Page, Place
 from homespun.retrieval.errors import LibraryError
+from homespun.retrieval.nearest import Array, PassageKey, PassageVectors
+from homespun.retrieval.snapshot import Snapshot
 from homespun.retrieval.store import (
     DOCUMENTS,
     PASSAGE_COLUMNS,
@@ -61,6 +63,9 @@ class LanceStore:
         self._documents = tables["documents"]
         self._texts = tables["texts"]
         self._passages = tables["passages"]
+        self._dimensions = dimensions
+        self._seen: Snapshot | None = None
+        self._renewing = threading.Lock()
 
     def version(self) -> str:
         """See `Store`."""
@@ -170,25 +175,33 @@ class LanceStore:
         self._database.create_table(table.name, rows, schema=schema, mode="overwrite")
         table.checkout_latest()
 
-    def keyword_hits(self, query: str, n: int) -> pa.Table:
+    def keyword_hits(self, query: str, n: int) -> dict[PassageKey, float]:
         """See `Store`."""
         with _named_failures(self.path):
-            words = MatchQuery(query, "keywords")  # type: ignore[call-arg]
-            search = self._passages.search(words, query_type="fts")
-            return search.select([*PASSAGE_COLUMNS, "vector", "_score"]).limit(n).to_arrow()
+            return self._snapshot().keyword_hits(query, n)
 
-    def vector_hits(self, vector: Any, n: int) -> pa.Table:
+    def vector_hits(self, vector: Array, n: int) -> dict[PassageKey, float]:
         """See `Store`."""
         with _named_failures(self.path):
-            search: Any = self._passages.search(vector, vector_column_name="vector")
-            found = (
-                search.distance_type("dot")
-                .select([*PASSAGE_COLUMNS, "vector", "_distance"])
-                .limit(n)
-                .to_arrow()
-            )
-        products = pc.subtract(pa.scalar(1.0, pa.float32()), found["_distance"])
-        return found.drop_columns(["_distance"]).append_column("_score", products)
+            return self._snapshot().vector_hits(vector, n)
+
+    def products(self, keys: Sequence[PassageKey], vector: Array) -> dict[PassageKey, float]:
+        """See `Store`."""
+        with _named_failures(self.path):
+            return self._snapshot().products(keys, vector)
+
+    def rows(self, keys: Sequence[PassageKey]) -> dict[PassageKey, dict[str, Any]]:
+        """See `Store`."""
+        with _named_failures(self.path):
+            return self._snapshot().rows(keys)
+
+    def _snapshot(self) -> Snapshot:
+        """The passages as they are now. Several threads may search at once."""
+        with self._renewing:
+            if self._seen is None or self._seen.version != self._passages.version:
+                before = self._seen.vectors if self._seen else PassageVectors.empty(self._dimensions)
+                self._seen = Snapshot(self._database.open_table("passages"), before)
+            return self._seen
 
     def _of_text(self, content_id: str, column: str) -> str | None:
         with _named_failures(self.path):
