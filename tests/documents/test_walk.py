@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from homespun.documents.read import read_document
 from homespun.documents.walk import find_files
 
 
@@ -78,3 +79,41 @@ def test_paths_that_overlap_count_once(folder):
     assert names(found, docs) == ["a.md", "b.txt", "sub/c.csv"]
     assert found.skipped == ()
     assert find_files([docs / "b.txt"]).files == (docs / "b.txt",)
+
+
+def test_patterns_that_no_shell_expanded(folder, monkeypatch):
+    docs = folder / "docs"
+    (docs / "sub" / "d.md").write_text("d")
+    (docs / ".hidden.md").write_text("h")
+    (docs / "odd[1].md").write_text("a name with brackets is a name first")
+    assert names(find_files([docs / "*.md"]), docs) == ["a.md", "odd[1].md"]
+    assert names(find_files([docs / "**" / "*.md"]), docs) == ["a.md", "odd[1].md", "sub/d.md"]
+    assert names(find_files([docs / "odd[1].md"]), docs) == ["odd[1].md"]
+    assert names(find_files([folder / "d?cs"]), docs) == [
+        "a.md",
+        "b.txt",
+        "odd[1].md",
+        "sub/c.csv",
+        "sub/d.md",
+    ]
+    found = find_files([docs / "*.pdf"])
+    assert reasons(found, docs) == {"*.pdf": "nothing matches this pattern"}
+    monkeypatch.chdir(docs)
+    assert [path.as_posix() for path in find_files(["**/*.csv"]).files] == ["sub/c.csv"]
+
+
+def test_archives_are_found(folder):
+    (folder / "docs" / "old.ZIP").write_bytes(b"PK")
+    assert "old.ZIP" in names(find_files([folder / "docs"]), folder / "docs")
+
+
+def test_a_huge_file_is_refused_without_being_read(tmp_path):
+    path = tmp_path / "huge.txt"
+    with path.open("wb") as file:
+        file.truncate(2 * 2**30)  # takes no place on the disk
+    document = read_document(path)
+    assert document.status == "not read"
+    assert document.reason == (
+        "It is 2048 MiB large and at most 256 MiB are read; divide it into smaller files."
+    )
+    assert document.digest == ""

@@ -97,7 +97,7 @@ def _read_bytes(path: Path) -> bytes:
                     f"It is {before.st_size / 2**20:.0f} MiB large and at most "
                     f"{MAX_FILE_BYTES // 2**20} MiB are read; divide it into smaller files."
                 )
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(before.st_size + 1)  # room for just so much is set aside
             after = os.fstat(file.fileno())
         same_state = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
         if same_state and len(data) == before.st_size:

@@ -16,10 +16,12 @@ from typing import IO, Any
 
 from homespun.documents import pulse
 from homespun.documents.document import Document, Heading, Page, Place
-from homespun.documents.read import ReadOptions, read_document
+from homespun.documents.read import TOO_LARGE, ReadOptions, read_document, shown_name
 
 _LENGTH = struct.Struct("<Q")
-#: A child whose parent was killed ends by itself so long after its deadline.
+#: So many times its time a file may take by the clock where other work keeps the processor busy.
+PATIENCE = 4
+#: A child whose parent was killed ends by itself so long after that.
 ORPHAN_S = 10.0
 
 
@@ -82,7 +84,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
     while (request := receive(requests)) is not None:
         _limit_memory(request["memory_bytes"])
-        seconds = request["timeout_s"] + ORPHAN_S
+        seconds = PATIENCE * request["timeout_s"] + ORPHAN_S
 
         def beat(seconds: float = seconds) -> None:
             _limit_time(seconds)
@@ -90,17 +92,34 @@ def main() -> None:
 
         pulse.listen(beat)
         _limit_time(seconds)
-        options = ReadOptions(**request["options"])
-        document = read_document(Path(request["path"]), request["name"], request["member"], options=options)
+        document = _read(request)
         _limit_time(0)
         _limit_memory(None)  # the text was read: that it is written out once more is no fault of the file
-        send(answers, packed(document))
+        send(answers, packed(document) | {"peak_bytes": _peak_bytes()})
+
+
+def _read(request: dict[str, Any]) -> Document:
+    path, name = Path(request["path"]), request["name"]
+    try:
+        return read_document(path, name, request["member"], options=ReadOptions(**request["options"]))
+    except MemoryError:
+        _limit_memory(None)  # also saying so needs some
+    return Document(path, shown_name(name), "", (), (), "not read", TOO_LARGE, "")
 
 
 def _limit_time(seconds: float) -> None:
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever native code it is in
         signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has held so far; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _limit_memory(n_bytes: int | None) -> None:

@@ -5,25 +5,22 @@ Workers are fresh interpreters, never forks, and begin when the first file needs
 does: to decode it takes less than to send it.
 """
 
-import contextlib
-import json
 import os
 import queue
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from homespun.documents.document import Document
-from homespun.documents.read import ReadOptions, read_document, shown_name
-from homespun.documents.worker_child import receive, send, unpacked
+from homespun.documents.read import TOO_LARGE, ReadOptions, read_document, shown_name
+from homespun.documents.worker_process import ReadJob, WorkerEndedError, WorkerProcess
+
+__all__ = ["PoolRecord", "ReadJob", "ReadingPool"]
 
 #: Read in the process itself: nothing in them can make decoding crash or take long.
 PLAIN_SUFFIXES = frozenset((".txt", ".text", ".md", ".markdown"))
@@ -37,26 +34,25 @@ MEMORY_FACTOR = 8
 _TIRED_BYTES = 384 * 2**20
 _WATCH_S = 0.1
 _LOOK_AHEAD = 4  # files that are read ahead of the one that is given, for each worker
-_START = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from homespun.documents.worker_child import main; main()"
-)
 
 
-@dataclass(frozen=True)
-class ReadJob:
-    """A file to read, what it is called, and which member of it where it is an archive."""
+@dataclass
+class PoolRecord:
+    """What a pool has met: of its workers only, what is read in the process itself does not count."""
 
-    path: Path
-    name: str
-    member: str | None = None
+    n_started: int = 0
+    n_crashed: int = 0
+    n_stopped: int = 0  # took too long or too much memory
+    longest_s: float = 0.0  # for one file
+    peak_bytes: int = 0  # of the largest worker, as far as the system tells
 
 
 class ReadingPool:
     """Reads files in up to `n_workers` processes; a context manager that ends them.
 
-    A file may take `timeout_s` seconds, and as long again for each full 16 MiB of it. A worker may use
-    `memory_bytes`, or 8 times the size of the file where that is more.
+    A file may take `timeout_s` seconds, and as long again for each full 16 MiB of it; on a machine that is
+    busy with other work these are seconds of the processor, up to 4 times as many by the clock. A worker
+    may use `memory_bytes`, or 8 times the size of the file where that is more.
     """
 
     def __init__(
@@ -71,8 +67,9 @@ class ReadingPool:
         self.timeout_s = timeout_s
         self.memory_bytes = memory_bytes
         self.options = options or ReadOptions()
-        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
-        self._workers: set[_Worker] = set()
+        self.record = PoolRecord()
+        self._idle: queue.LifoQueue[WorkerProcess] = queue.LifoQueue()
+        self._workers: set[WorkerProcess] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -113,11 +110,11 @@ class ReadingPool:
             while running:
                 yield running.popleft().result()
         finally:
-            if running:  # left early: what is still read is not wanted any more
-                for future in running:
-                    future.cancel()
+            # Left early: what is still read is not wanted any more.
+            left = [future for future in running if not future.cancel()]
+            while wait(left, timeout=0.02).not_done:
                 self._end_busy()
-            threads.shutdown(wait=True, cancel_futures=True)
+            threads.shutdown(wait=True)
 
     def _read_one(self, job: ReadJob, in_place: frozenset[str]) -> Document:
         if _suffix(job) in in_place:
@@ -131,21 +128,25 @@ class ReadingPool:
         while True:
             worker = self._take_worker()
             was_fresh = worker.n_read == 0
+            started = time.monotonic()
             try:
                 document = worker.read(job, self.options, timeout_s, memory_bytes)
-            except _WorkerEndedError as error:
+            except WorkerEndedError as error:
                 self._drop(worker)
+                self._note(worker, time.monotonic() - started, error)
                 # An earlier file may have left harm in the worker, so this one gets a clean one.
                 if was_fresh or error.is_final or self._closed.is_set():
                     return Document(job.path, shown_name(job.name), "", (), (), "not read", error.reason, "")
                 continue
-            if (worker.resident_bytes() or 0) > _TIRED_BYTES:
-                self._drop(worker)
-            else:
+            self._note(worker, time.monotonic() - started)
+            if document.reason != TOO_LARGE and (worker.resident_bytes() or 0) <= _TIRED_BYTES:
                 self._idle.put(worker)
-            return document
+                return document
+            self._drop(worker)
+            if document.reason != TOO_LARGE or was_fresh:
+                return document
 
-    def _take_worker(self) -> "_Worker":
+    def _take_worker(self) -> WorkerProcess:
         while True:
             try:
                 worker = self._idle.get_nowait()
@@ -154,8 +155,9 @@ class ReadingPool:
             if worker.is_alive:
                 return worker
             self._drop(worker)
-        worker = _Worker()
+        worker = WorkerProcess()
         with self._lock:
+            self.record.n_started += 1
             self._workers.add(worker)
             if self._watcher is None:
                 self._watcher = threading.Thread(
@@ -164,10 +166,19 @@ class ReadingPool:
                 self._watcher.start()
         return worker
 
-    def _drop(self, worker: "_Worker") -> None:
+    def _drop(self, worker: WorkerProcess) -> None:
         with self._lock:
             self._workers.discard(worker)
         worker.end()
+
+    def _note(self, worker: WorkerProcess, seconds: float, error: WorkerEndedError | None = None) -> None:
+        with self._lock:
+            self.record.longest_s = max(self.record.longest_s, seconds)
+            self.record.peak_bytes = max(self.record.peak_bytes, worker.peak_bytes)
+            if error is not None and error.is_final:
+                self.record.n_stopped += 1
+            elif error is not None:
+                self.record.n_crashed += 1
 
     def _end_busy(self) -> None:
         with self._lock:
@@ -176,7 +187,7 @@ class ReadingPool:
             worker.end_because("The reading was stopped.")
 
 
-def _watch(workers: "set[_Worker]", closed: threading.Event) -> None:
+def _watch(workers: set[WorkerProcess], closed: threading.Event) -> None:
     """Kill workers that take too long or grow too large; holds no reference to the pool itself."""
     while not closed.wait(_WATCH_S):
         for worker in tuple(workers.copy()):
@@ -185,112 +196,3 @@ def _watch(workers: "set[_Worker]", closed: threading.Event) -> None:
 
 def _suffix(job: ReadJob) -> str:
     return PurePosixPath(job.member).suffix.lower() if job.member else job.path.suffix.lower()
-
-
-class _WorkerEndedError(Exception):
-    """The process is gone; `is_final`: because of this very file, which is not to be tried again."""
-
-    def __init__(self, reason: str, is_final: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.is_final = is_final
-
-
-class _Worker:
-    """One child process; reads one file at a time."""
-
-    def __init__(self) -> None:
-        self.n_read = 0
-        self.is_busy = False
-        self._verdict = ""
-        self._deadline = float("inf")
-        self._timeout_s = 0.0
-        self._memory_bytes = 0
-        # One file, one thread: what runs beside it are the other workers.
-        single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **single},
-            start_new_session=True,  # an interrupt at the terminal is the parent's to handle
-        )
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def read(self, job: ReadJob, options: ReadOptions, timeout_s: float, memory_bytes: int) -> Document:
-        """The document.
-
-        Raises:
-            _WorkerEndedError: the process ended, by itself or killed by `check`.
-        """
-        request = {
-            "path": str(job.path),
-            "name": job.name,
-            "member": job.member,
-            "options": asdict(options),
-            "timeout_s": timeout_s,
-            "memory_bytes": memory_bytes,
-        }
-        pipes = self._process
-        assert pipes.stdin and pipes.stdout
-        self._timeout_s, self._memory_bytes = timeout_s, memory_bytes
-        self._deadline = time.monotonic() + timeout_s
-        self.is_busy = True
-        try:
-            send(pipes.stdin, request)
-            while (answer := receive(pipes.stdout)) == "beat":
-                self._deadline = time.monotonic() + timeout_s
-        except (OSError, ValueError):  # ended, or what it says is no answer
-            answer = None
-        finally:
-            self.is_busy = False
-        if not isinstance(answer, dict):
-            self.end()
-            raise _WorkerEndedError(self._verdict or self._last_words(), bool(self._verdict))
-        self.n_read += 1
-        return unpacked(job.path, answer)
-
-    def check(self) -> None:
-        """Kill it if its file takes too long or too much memory."""
-        if not self.is_busy:
-            return
-        if time.monotonic() > self._deadline:
-            self.end_because(f"Reading it took more than {self._timeout_s:.0f} seconds and was stopped.")
-        elif (self.resident_bytes() or 0) > self._memory_bytes:
-            self.end_because(
-                f"Reading it took more than {self._memory_bytes / 2**20:.0f} MiB of memory and was stopped."
-            )
-
-    def end_because(self, verdict: str) -> None:
-        self._verdict = self._verdict or verdict
-        self._kill()
-
-    def end(self) -> None:
-        """Kill and bury it."""
-        self._kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):  # a request that could not be delivered any more
-                    pipe.close()
-
-    def resident_bytes(self) -> int | None:
-        """Its memory; None where the system does not tell."""
-        try:
-            with open(f"/proc/{self._process.pid}/statm", "rb") as file:  # noqa: PTH123 (many times a second)
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, ValueError, IndexError, AttributeError):
-            return None
-
-    def _kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-
-    def _last_words(self) -> str:
-        code = self._process.returncode
-        name = signal.Signals(-code).name if code is not None and code < 0 else f"code {code}"
-        return f"The program that read it crashed ({name}); the file is probably broken."
