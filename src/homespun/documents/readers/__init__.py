@@ -18,6 +18,27 @@ _MODULES = {
     ".xhtml": "html",
     ".pdf": "pdf",
     ".docx": "docx",
+    ".docm": "docx",
+    ".dotx": "docx",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".xltx": "xlsx",
+    ".pptx": "pptx",
+    ".pptm": "pptx",
+    ".ppsx": "pptx",
+    ".odt": "odf",
+    ".ott": "odf",
+    ".ods": "odf",
+    ".odp": "odf",
+    ".rtf": "rtf",
+    ".epub": "epub",
+    ".ipynb": "ipynb",
+    ".json": "json",
+    ".geojson": "json",
+    ".jsonl": "json_lines",
+    ".ndjson": "json_lines",
+    ".rst": "rst",
+    ".log": "text",
     ".eml": "eml",
     ".mbox": "mbox",
     ".msg": "msg",
@@ -25,7 +46,17 @@ _MODULES = {
     ".tsv": "csv",
 }
 
-#: The endings of files that are read, in lower case with their dot.
+# Programs and settings: read as they are, their definitions as headings.
+_CODE_SUFFIXES = """
+.py .pyi .js .mjs .cjs .jsx .ts .tsx .vue .java .kt .kts .scala .c .h .cc .cpp .cxx .hpp .hh .cs .go .rs
+.swift .php .rb .pl .lua .r .jl .sh .bash .zsh .ps1 .bat .sql .css .scss .proto .tex .yaml .yml .toml .ini
+.cfg .conf .properties .tf .gradle .cmake
+"""
+_MODULES.update(dict.fromkeys(_CODE_SUFFIXES.split(), "code"))
+# Not read, but answered with what to do.
+_MODULES.update(dict.fromkeys((".doc", ".xls", ".ppt", ".xlsb", ".pages", ".numbers", ".key"), "legacy"))
+
+#: The endings of files that are taken, in lower case with their dot.
 SUPPORTED_SUFFIXES = frozenset(_MODULES)
 
 

@@ -8,27 +8,36 @@ from homespun.documents.errors import UnreadableFile
 from homespun.documents.readers.builder import TextBuilder
 
 _DELIMITERS = ",;\t|"
+_TOLD_DELIMITER = re.compile(r"sep=(.)(?=[\r\n]|\Z)")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def read(data: bytes) -> Reading:
-    """The rows below the header, one `Header: value; Header: value` line each."""
+    """The rows below the header, one `Header: value; Header: value` line each.
+
+    Rows are places, "row 7", counted as spreadsheet programs do: the header is row 1.
+    """
     text = decode_text(data).text
-    rows = [row for row in parse_rows(text, find_delimiter(text)) if any(cell.strip() for cell in row)]
+    first_row = 2 if _TOLD_DELIMITER.match(text) else 1
+    numbered = [
+        (number, row)
+        for number, row in enumerate(parse_rows(text, find_delimiter(text)), first_row)
+        if any(cell.strip() for cell in row)
+    ]
+    rows = [row for _, row in numbered]
     if not rows:
         raise UnreadableFile("It is empty: it has no rows.")
     if len(rows) == 1:
         raise UnreadableFile("It is empty: it has a header but no rows.")
     builder = TextBuilder()
-    builder.add_table(rows, has_header=True)
+    builder.add_table(rows, has_header=True, labels=[f"row {number}" for number, _ in numbered])
     return builder.reading()
 
 
 def find_delimiter(text: str) -> str:
     """The sign that divides the first rows into the same number of several cells; else a comma."""
-    first_line = _LINE_END.split(text, maxsplit=1)[0]
     # Excel writes the delimiter so, as a line before the header.
-    told = re.match(r"sep=(.)$", first_line)
+    told = _TOLD_DELIMITER.match(text)
     if told:
         return told[1]
     sample = text[:20_000]
@@ -54,8 +63,8 @@ def parse_rows(text: str, delimiter: str) -> list[list[str]]:
     sign = re.escape(delimiter)
     quoted = re.compile(rf'[ ]*"([^"]*+(?:""[^"]*+)*+)"[ ]*(?={sign}|\r|\n|\Z)')
     plain = re.compile(rf"[^{sign}\r\n]*")
-    if text.startswith("sep=") and len(_LINE_END.split(text, maxsplit=1)[0]) == 5:
-        text = text[5:].lstrip("\r\n")
+    if _TOLD_DELIMITER.match(text):
+        text = _LINE_END.sub("", text[5:], count=1)
     rows: list[list[str]] = []
     row: list[str] = []
     position = 0

@@ -1,72 +1,75 @@
-"""Word documents: paragraphs, headings, lists and tables, read from the file's own XML.
+"""Word documents: paragraphs, headings, lists, notes and tables, read from the file's own XML.
 
-Deleted text, comments, page headers and field codes are not text of the document; footnotes come
-at its end.
+Deleted and moved-away text, comments, page headers and field codes are not text of the document;
+foot- and endnotes come after the paragraph or table that refers to them.
 """
 
-import io
-import zipfile
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from homespun.documents.document import Reading
 from homespun.documents.errors import UnreadableFile
-from homespun.documents.readers.builder import TextBuilder
+from homespun.documents.readers.builder import TextBuilder, names_columns, superscript
+from homespun.documents.readers.ooxml import macro_notice
+from homespun.documents.safe_xml import parse_xml
+from homespun.documents.safe_zip import open_office_archive
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_STRICT_W = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
+_M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-#: A few KB can unpack to gigabytes.
-_MAX_XML_BYTES = 256 * 2**20
-_OLD_OFFICE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_GONE = (_W + "del", _W + "moveFrom", _FALLBACK)
+_NOTE_MARKS = {_W + "footnoteReference": "footnote", _W + "endnoteReference": "endnote"}
 
 
 def read(data: bytes) -> Reading:
     """The document's text; each table row becomes a `Header: value; Header: value` line."""
-    if data.startswith(_OLD_OFFICE_MAGIC):
-        if "EncryptedPackage".encode("utf-16-le") in data:
-            raise UnreadableFile("It needs a password; save it without one and try again.")
-        raise UnreadableFile("It is an old .doc file; save it as .docx and try again.")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            body = _parse(archive, "word/document.xml")
-            styles = _heading_levels(_parse(archive, "word/styles.xml"))
-            footnotes = _parse(archive, "word/footnotes.xml")
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise UnreadableFile("It is broken or no Word document: it cannot be unpacked.") from error
+    archive = open_office_archive(data, ".doc", ".docx")
+    body = archive.find("word/document.xml")
     if body is None:
         raise UnreadableFile("It is no Word document: it holds no word/document.xml.")
+    styles = archive.find("word/styles.xml")
+    levels = _heading_levels(None if styles is None else parse_xml(styles, "word/styles.xml"))
+    notes: dict[tuple[str, str], Element] = {}
+    for kind in ("footnote", "endnote"):
+        part = archive.find(f"word/{kind}s.xml")
+        if part is not None:
+            for note in parse_xml(part, f"word/{kind}s.xml").iter(_W + kind):
+                notes[kind, note.get(_W + "id") or ""] = note
     builder = TextBuilder()
-    for element in _blocks(body):
-        if element.tag == _W + "tbl":
-            _add_table(builder, element)
-        else:
-            _add_paragraph(builder, element, styles)
-    if footnotes is not None:
-        for note in footnotes.iter(_W + "footnote"):
-            if note.get(_W + "type") is None:  # the others are the lines above the notes
-                builder.add_paragraph(_block_text(note))
-    return builder.reading()
+    _Body(builder, levels, notes).add(parse_xml(body, "word/document.xml"))
+    return builder.reading(macro_notice(archive))
 
 
-def _parse(archive: zipfile.ZipFile, name: str) -> Element | None:
-    from defusedxml.ElementTree import fromstring
+class _Body:
+    """Adds blocks, and the notes that each refers to behind it, numbered as they come."""
 
-    try:
-        member = archive.getinfo(name)
-    except KeyError:
-        return None
-    with archive.open(member) as file:
-        xml = file.read(_MAX_XML_BYTES + 1)
-    if len(xml) > _MAX_XML_BYTES:
-        raise UnreadableFile(f"Its text unpacks to more than {_MAX_XML_BYTES // 2**20} MiB.")
-    root: Element = fromstring(xml)
-    for element in root.iter():
-        if isinstance(element.tag, str) and element.tag.startswith(_STRICT_W):
-            element.tag = _W + element.tag[len(_STRICT_W) :]
-            for key in [key for key in element.attrib if key.startswith(_STRICT_W)]:
-                element.set(_W + key[len(_STRICT_W) :], element.attrib.pop(key))
-    return root
+    def __init__(
+        self, builder: TextBuilder, levels: dict[str, int], notes: dict[tuple[str, str], Element]
+    ) -> None:
+        self.builder = builder
+        self.levels = levels
+        self.notes = notes
+        self.n_notes = 0
+
+    def add(self, body: Element) -> None:
+        for element in _blocks(body):
+            due = self._number_notes(element)
+            if element.tag == _W + "tbl":
+                _add_table(self.builder, element)
+            else:
+                _add_paragraph(self.builder, element, self.levels)
+            for number, note in due:
+                self.builder.add_paragraph(f"[{number}] {_block_text(note).strip()}")
+
+    def _number_notes(self, block: Element) -> list[tuple[int, Element]]:
+        due = []
+        for element in block.iter():
+            note = self.notes.get((_NOTE_MARKS.get(element.tag, ""), element.get(_W + "id") or ""))
+            if note is not None:
+                self.n_notes += 1
+                element.text = f"[{self.n_notes}]"
+                due.append((self.n_notes, note))
+        return due
 
 
 def _value(element: Element | None, path: str) -> str | None:
@@ -109,7 +112,7 @@ def _blocks(parent: Element) -> Iterator[Element]:
     for child in parent:
         if child.tag in (_W + "p", _W + "tbl"):
             yield child
-        elif child.tag not in (_W + "sdtPr", _FALLBACK, _W + "del"):
+        elif child.tag != _W + "sdtPr" and child.tag not in _GONE:
             yield from _blocks(child)
 
 
@@ -123,7 +126,8 @@ def _add_paragraph(builder: TextBuilder, paragraph: Element, styles: dict[str, i
     if level is not None:
         builder.add_heading(level, text)
     elif properties is not None and properties.find(_W + "numPr") is not None and text.strip():
-        builder.add_item("- " + text.strip())
+        depth = _value(properties, "numPr/ilvl") or "0"
+        builder.add_item("- " + text.strip(), int(depth) if depth.isdigit() else 0)
     else:
         builder.add_paragraph(text)
     for frame in _nearest(paragraph, _W + "txbxContent"):
@@ -136,7 +140,7 @@ def _text(paragraph: Element) -> str:
 
     def collect(element: Element) -> None:
         for child in element:
-            if child.tag == _W + "t":
+            if child.tag in (_W + "t", _M + "t"):
                 parts.append(child.text or "")
             elif child.tag == _W + "tab":
                 parts.append("\t")
@@ -144,7 +148,13 @@ def _text(paragraph: Element) -> str:
                 parts.append("\n")
             elif child.tag == _W + "noBreakHyphen":
                 parts.append("-")
-            elif child.tag not in (_W + "pPr", _W + "del", _W + "txbxContent", _FALLBACK):
+            elif child.tag in _NOTE_MARKS:
+                parts.append(child.text or "")
+            elif child.tag == _W + "r" and _value(child, "rPr/vertAlign") == "superscript":
+                n_before = len(parts)
+                collect(child)
+                parts[n_before:] = [superscript("".join(parts[n_before:]))]
+            elif child.tag not in (_W + "pPr", _W + "txbxContent", *_GONE):
                 collect(child)
 
     collect(paragraph)
@@ -164,18 +174,17 @@ def _block_text(parent: Element) -> str:
 
 def _add_table(builder: TextBuilder, table: Element) -> None:
     rows = [row for row in _rows(table) if any(cell.strip() for cell in row)]
-    builder.add_table(rows, has_header=len(rows) > 1 and len(rows[0]) > 1 and _names_columns(rows[0]))
-
-
-def _names_columns(row: list[str]) -> bool:
-    """Whether a first row can name the columns: nothing in it is a mere number, none is long."""
-    return all(len(cell) <= 80 and not cell.strip().replace(".", "").isdigit() for cell in row)
+    is_told = table.find(f"{_W}tr/{_W}trPr/{_W}tblHeader") is not None
+    has_header = len(rows) > 1 and (is_told or (len(rows[0]) > 1 and names_columns(rows[0])))
+    builder.add_table(rows, has_header=has_header)
 
 
 def _rows(table: Element) -> list[list[str]]:
     """The cells' texts; a cell that spans rows or columns is repeated."""
     rows: list[list[str]] = []
     for row_element in _nearest(table, _W + "tr"):
+        if row_element.find(f"{_W}trPr/{_W}del") is not None:
+            continue
         row: list[str] = []
         for cell in _nearest(row_element, _W + "tc"):
             properties = cell.find(_W + "tcPr")

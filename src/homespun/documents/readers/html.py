@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from homespun.documents.decode import decode_text
 from homespun.documents.document import Reading
 from homespun.documents.errors import UnreadableFile
-from homespun.documents.readers.builder import TextBuilder
+from homespun.documents.readers.builder import TextBuilder, superscript
 
 
 def _names(listed: str) -> frozenset[str]:
@@ -16,7 +16,7 @@ def _names(listed: str) -> frozenset[str]:
 _UNSEEN = frozenset(("script", "style", "template", "noscript", "svg", "math", "iframe", "object", "head"))
 _BLOCKS = _names(
     "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption "
-    "figure footer form header hr legend main nav option p section select summary"
+    "figure footer form header hr legend main nav option p section select summary caption"
 )
 _VOID = _names("area base br col embed hr img input link meta source track wbr")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -42,24 +42,30 @@ _WEB_NAMES = {
 
 def read(data: bytes) -> Reading:
     """The page's text in reading order; its title is a heading where the page has no h1."""
-    text = _decode(data)
-    page = _parse(text)
-    reading = page.builder.reading()
+    text = decode_page(data)
+    builder = TextBuilder()
+    title = add_page(builder, text)
+    reading = builder.reading()
     has_top = any(heading.level == 1 for heading in reading.headings)
-    if page.title.strip() and reading.text and not has_top:
-        return _parse(text, page.title).builder.reading()
+    if title.strip() and reading.text and not has_top:
+        builder = TextBuilder()
+        builder.add_heading(1, title)
+        add_page(builder, text)
+        return builder.reading()
     return reading
 
 
-def _parse(text: str, title: str = "") -> "_Page":
-    page = _Page(title)
-    page.feed(text)
+def add_page(builder: TextBuilder, markup: str) -> str:
+    """Add what a page shows to a text; gives the page's title, which is not added."""
+    page = _Page(builder)
+    page.feed(markup)
     page.close()
     page.flush()
-    return page
+    return page.title
 
 
-def _decode(data: bytes) -> str:
+def decode_page(data: bytes) -> str:
+    """A page's markup, in the encoding that it declares where it cannot be told from the bytes."""
     declared = _CHARSET.search(data[:4096])
     if declared and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         name = (declared[1] or declared[2]).decode("ascii", "replace").lower()
@@ -87,7 +93,8 @@ class _Table:
 
     def __init__(self) -> None:
         self.rows: list[list[str]] = []
-        self.header_cells: list[int] = []  # how many cells of each row are th
+        self.header_cells: list[int] = []  # how many columns of each row are under its own th
+        self.n_cells: list[int] = []
         self.hanging: dict[int, tuple[int, str]] = {}  # column -> rows left, text
         self.cell: list[str] | None = None
         self.spans = (1, 1)
@@ -98,14 +105,16 @@ class _Table:
         self.is_in_row = True
         self.rows.append([])
         self.header_cells.append(0)
+        self.n_cells.append(0)
 
     def start_cell(self, attributes: dict[str, str | None], *, is_header: bool) -> None:
         self.end_cell()
         if not self.is_in_row:
             self.start_row()
-        self.header_cells[-1] += is_header
         self.cell = []
         self.spans = (_span(attributes.get("rowspan")), _span(attributes.get("colspan")))
+        self.header_cells[-1] += is_header * self.spans[1]
+        self.n_cells[-1] += self.spans[1]
 
     def end_cell(self) -> None:
         if self.cell is None:
@@ -134,9 +143,31 @@ class _Table:
 
     @property
     def has_header(self) -> bool:
-        if len(self.rows) < 2 or not self.rows[0]:
-            return False
-        return self.header_cells[0] > 0 and self.header_cells[0] >= len(self.rows[0]) - 1
+        return len(self.rows) > 1 and self._is_header(0)
+
+    def _is_header(self, index: int) -> bool:
+        # A corner is often no header cell, and cells that span rows are counted in their first.
+        n_cells = len(self.rows[index])
+        return n_cells > 0 and self.header_cells[index] > 0 and self.header_cells[index] >= n_cells - 1
+
+    def whole_rows(self) -> list[list[str]]:
+        """The rows that hold something; a second row of names is joined with the first."""
+        rows = self.rows
+        if len(rows) > 2 and self._is_header(0) and self.n_cells[1] == self.header_cells[1] > 1:
+            upper, lower = rows[0], rows[1]
+            names = [
+                lower[index]
+                if index >= len(upper) or upper[index] == lower[index]
+                else f"{upper[index]} {lower[index]}".strip()
+                for index in range(len(lower))
+            ]
+            rows = [names, *rows[2:]]
+        return [row for row in rows if any(row)]
+
+
+def _is_hidden(attributes: dict[str, str | None]) -> bool:
+    style = (attributes.get("style") or "").replace(" ", "").lower()
+    return "hidden" in attributes or "display:none" in style
 
 
 def _span(value: str | None) -> int:
@@ -144,10 +175,9 @@ def _span(value: str | None) -> int:
 
 
 class _Page(HTMLParser):
-    def __init__(self, title: str = "") -> None:
+    def __init__(self, builder: TextBuilder) -> None:
         super().__init__(convert_charrefs=True)
-        self.builder = TextBuilder()
-        self.builder.add_heading(1, title)
+        self.builder = builder
         self.title = ""
         self.words: list[str] = []
         self.unseen = ""  # the element that is skipped, and how deep in others of its name
@@ -156,6 +186,7 @@ class _Page(HTMLParser):
         self.heading = 0
         self.in_item = False
         self.n_pre = 0
+        self.in_raised = False
         self.lists: list[int | None] = []  # the next number of each open list; None: bullets
         self.tables: list[_Table] = []
 
@@ -170,7 +201,7 @@ class _Page(HTMLParser):
             self.unseen_depth += tag == self.unseen
             return
         attributes = dict(attrs)
-        if tag in _UNSEEN or ("hidden" in attributes and tag not in _VOID):
+        if tag in _UNSEEN or (_is_hidden(attributes) and tag not in _VOID):
             self.unseen, self.unseen_depth = tag, 1
         elif self.tables and tag in ("tr", "td", "th"):
             table = self.tables[-1]
@@ -182,6 +213,8 @@ class _Page(HTMLParser):
             self._start_table()
         elif tag == "br":
             self._write("\n")
+        elif tag == "sup":
+            self.in_raised = True
         else:
             self._start_block(tag, attributes)
 
@@ -209,7 +242,9 @@ class _Page(HTMLParser):
             if self.unseen_depth <= 0:
                 self.unseen = ""
             return
-        if tag == "table" and self.tables:
+        if tag == "sup":
+            self.in_raised = False
+        elif tag == "table" and self.tables:
             self._end_table()
         elif self.tables and tag in ("td", "th"):
             self.tables[-1].end_cell()
@@ -229,6 +264,8 @@ class _Page(HTMLParser):
         if self.in_title:
             self.title += data
         elif not self.unseen:
+            if self.in_raised:
+                data = superscript(data)
             self._write(data if self.n_pre else re.sub(r"\s+", " ", data))
 
     # --- text
@@ -255,7 +292,7 @@ class _Page(HTMLParser):
         if self.heading:
             self.builder.add_heading(self.heading, text)
         elif self.in_item:
-            self.builder.add_item(self._mark() + text)
+            self.builder.add_item(self._mark() + text, len(self.lists) - 1)
         elif self.n_pre:
             self.builder.add_paragraph(text.strip("\n"))
         else:
@@ -279,7 +316,7 @@ class _Page(HTMLParser):
     def _end_table(self) -> None:
         table = self.tables.pop()
         table.end_row()
-        rows = [row for row in table.rows if any(row)]
+        rows = table.whole_rows()
         if self.tables:  # a table in a cell is part of the cell's text
             self._write(" " + "; ".join(" ".join(row) for row in rows) + " ")
         else:

@@ -9,6 +9,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_TABLE_RULE = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+\|?\s*$|\s*\|\s*:?-+:?\s*\|\s*$")
 _NO_PARAGRAPH = re.compile(r"\s*$| {0,3}(?:[-*+>|]|\d+[.)])| {4}|\t")
 
 
@@ -19,6 +20,8 @@ def read(data: bytes) -> Reading:
     rows: list[tuple[int, int]] = []
     fence = ""
     previous: tuple[int, str] | None = None  # the line above, where it can be a setext heading
+    above: tuple[int, str] = (0, "")
+    in_table = False
     for start, line in _lines(text, _front_matter_end(text)):
         mark = _FENCE.match(line)
         if fence:
@@ -26,8 +29,15 @@ def read(data: bytes) -> Reading:
                 fence = ""
             continue
         if mark:
-            fence, previous = mark[1], None
+            fence, previous, in_table = mark[1], None, False
             continue
+        line_above, above = above, (start, line)
+        if _TABLE_RULE.match(line) and "|" in line_above[1] and not in_table:
+            # A table need not begin its lines with a bar.
+            in_table, previous = True, None
+            if not line_above[1].lstrip().startswith("|"):
+                rows.append((line_above[0], line_above[0] + len(line_above[1])))
+        in_table = in_table and "|" in line
         underline = _SETEXT.match(line)
         if previous and underline:
             headings.append(Heading(previous[0], 1 if "=" in underline[1] else 2, _plain(previous[1])))
@@ -36,7 +46,7 @@ def read(data: bytes) -> Reading:
         title = _ATX.match(line)
         if title:
             headings.append(Heading(start, len(title[1]), _plain(title[2] or "")))
-        if line.lstrip().startswith("|"):
+        if in_table or line.lstrip().startswith("|"):
             rows.append((start, start + len(line)))
         starts_paragraph = previous is None and not title and not _NO_PARAGRAPH.match(line)
         previous = (start, line) if starts_paragraph else None
