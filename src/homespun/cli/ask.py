@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +17,18 @@ from homespun.rag.answer import AnswerOptions
 from homespun.rag.desk import Desk
 from homespun.rag.result import Answer
 
+if TYPE_CHECKING:
+    from homespun.rag.lit_pages import LitPage
+
 app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What is written beside the answer; None: nothing."""
+
+    pages_path: Path | None = None
+    out_path: Path | None = None
 
 
 @app.command()
@@ -30,6 +43,13 @@ def ask(
     model: ModelName = None,
     engine: EngineName = "auto",
     chat: Annotated[bool, typer.Option("--chat", help="go on with follow-up questions")] = False,
+    pages: Annotated[
+        Path | None,
+        typer.Option("--pages", help="write pictures of the cited PDF pages into this folder, lit"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="write the answer to this file: .md, .html or .docx")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question from a library, with citations."""
@@ -38,17 +58,32 @@ def ask(
 
     if question is None and not chat:
         raise AnswerError("There is no question.", remedy='Ask one: homespun ask "...", or add --chat.')
+    files = _checked_files(pages, out, chat)
     with shown_progress() as progress:
         opened = Desk.open(Home.open(), library, model, engine_options, engine=engine, progress=progress)
     with opened as desk:
         if not chat:
             assert question is not None
-            _answer(desk, options, question, [], as_json)
+            _answer(desk, options, question, [], as_json, files)
             return
-        _chat(desk, options, question, as_json)
+        _chat(desk, options, question, as_json, files)
 
 
-def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: bool) -> None:
+def _checked_files(pages: Path | None, out: Path | None, chat: bool) -> _Files:
+    """What is told before a model is loaded."""
+    from homespun.rag.errors import ExportError
+    from homespun.rag.export import check_export
+
+    if out is not None:
+        if chat:
+            raise ExportError("--out takes one answer, and --chat gives several.", remedy="Leave one out.")
+        check_export(out)
+    if pages is not None and pages.exists() and not pages.is_dir():
+        raise ExportError("It is a file, and pictures go into a folder.", where=str(pages))
+    return _Files(pages, out)
+
+
+def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: bool, files: _Files) -> None:
     history: list[Message] = []
     if not as_json:
         print(f"Ask about the library {desk.library.name}. Ctrl-C ends an answer, Ctrl-D the chat.")
@@ -60,7 +95,7 @@ def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: boo
                 return
         if question.strip():
             try:
-                answer = _answer(desk, options, question, history, as_json)
+                answer = _answer(desk, options, question, history, as_json, files)
             except KeyboardInterrupt:
                 print("\n(stopped)")
             except HomespunError as error:  # one question that cannot be answered does not end the chat
@@ -73,17 +108,47 @@ def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: boo
 
 
 def _answer(
-    desk: Desk, options: AnswerOptions, question: str, history: Sequence[Message], as_json: bool
+    desk: Desk,
+    options: AnswerOptions,
+    question: str,
+    history: Sequence[Message],
+    as_json: bool,
+    files: _Files,
 ) -> Answer:
     """Ask and print. On a terminal the words are seen as they come, and then give way to the marked answer."""
     if as_json:
         answer = desk.ask(question, options, history=history)
-        print_json(answer.to_json())
+        pages = _write_files(desk, answer, files)
+        shown = answer.to_json()
+        if files.pages_path is not None:
+            shown["pages"] = pages
+        if files.out_path is not None:
+            shown["out"] = files.out_path
+        print_json(shown)
         return answer
     with shown_text() as on_text:
         answer = desk.ask(question, options, history=history, on_text=on_text)
     print(render_answer(answer))
+    for page in _write_files(desk, answer, files):
+        what = str(page.path) if page.path is not None else "no picture"
+        note = f": {page.note}" if page.note else ""
+        print(f"[{page.citation + 1}] page {page.page}: {what}{note}")
+    if files.out_path is not None:
+        print(f"written: {files.out_path}")
     return answer
+
+
+def _write_files(desk: Desk, answer: Answer, files: _Files) -> list["LitPage"]:
+    from homespun.rag.export import export_answer
+    from homespun.rag.lit_pages import lit_citations
+
+    pages: list[LitPage] = []
+    if files.pages_path is not None:
+        with shown_progress() as progress:
+            pages = lit_citations(desk.library, answer.citations, files.pages_path, progress=progress)
+    if files.out_path is not None:
+        export_answer(answer, files.out_path, pages)
+    return pages
 
 
 _ENDINGS = {
@@ -107,9 +172,7 @@ def render_answer(answer: Answer) -> str:
     if answer.citations:
         lines.append("\nSources")
     for number, citation in enumerate(answer.citations, 1):
-        place = f"{citation.document}" + (f", page {citation.page}" if citation.page else "")
-        heading = f" - {citation.heading}" if citation.heading else ""
-        lines.append(f"[{number}] {place}{heading}, characters {citation.start}-{citation.end}")
+        lines.append(f"[{number}] {citation.where}, characters {citation.start}-{citation.end}")
         if answer.style == "write":
             lines.append(f"    “{' '.join(citation.text.split())}”")
     for left in answer.dropped:

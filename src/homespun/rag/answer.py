@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,7 @@ from homespun.models.template import Message
 from homespun.progress import Progress, no_progress
 from homespun.rag.abstain import THRESHOLD, judge_relevance
 from homespun.rag.chat import standalone_query
-from homespun.rag.citations import CitationList
+from homespun.rag.citations import CitationList, Sources
 from homespun.rag.errors import AnswerError
 from homespun.rag.evidence import Evidence, gather_evidence
 from homespun.rag.library_words import library_word_weights
@@ -142,8 +141,8 @@ class _Work:
         self.on_text = on_text
         vectors = WordVectors(library.embedder) if history else None
         self.query = standalone_query(question, history, vectors)
-        # Looking a document up costs a read of the library each time.
-        self.text_of = lru_cache(maxsize=None)(library.text)
+        self.sources = Sources(library)
+        self.text_of = self.sources.text
         self.timings: dict[str, float] = {}
 
     @contextmanager
@@ -184,7 +183,7 @@ class _Work:
         with self.timed("choose_s"):
             quotes = choose_sentences(evidence)
             parts = [span for quote in quotes for span in self._quoted_spans(quote)]
-        citations = CitationList(self.text_of)
+        citations = CitationList(self.sources)
         sentences: list[AnswerSentence] = []
         text = ""
         seen: set[int] = set()
@@ -255,7 +254,7 @@ class _Work:
     def _checked(
         self, text: str, checker: SupportChecker
     ) -> tuple[tuple[AnswerSentence, ...], tuple[Citation, ...]]:
-        citations = CitationList(self.text_of)
+        citations = CitationList(self.sources)
         sentences: list[AnswerSentence] = []
         for start, end in split_sentences(text):
             check: Check = checker.check(text[start:end])

@@ -23,3 +23,7 @@ class QuestionTooLongError(AnswerError):
             f"this model's window of {window} tokens has room for {n_room_tokens} beside the answer",
             remedy="Shorten the question, lower max_new_tokens, or use a model with a larger window.",
         )
+
+
+class ExportError(AnswerError):
+    """An answer, or a picture of a cited page, that cannot be written where it should go."""

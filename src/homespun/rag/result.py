@@ -14,7 +14,14 @@ AnswerFinish = Literal["stop", "length", "cancelled", "repeats"]
 
 @dataclass(frozen=True)
 class Citation:
-    """A place in a document: its stored text from `start` to `end` (code points) is `text`, exactly."""
+    """A place in a document: its stored text from `start` to `end` (code points) is `text`, exactly.
+
+    Attributes:
+        page: that it begins on, from 1; None for documents without pages.
+        heading: the headings above it, joined by " > ".
+        place: such as "sheet Prices, row 7" or "slide 3"; empty where the document has no such names.
+        first_line, last_line: from 1, for documents without pages.
+    """
 
     document: str
     page: int | None
@@ -22,6 +29,40 @@ class Citation:
     start: int
     end: int
     text: str
+    place: str = ""
+    first_line: int | None = None
+    last_line: int | None = None
+
+    @property
+    def where(self) -> str:
+        """The place in words: "prices.xlsx, sheet Prices, row 7", "guide.md - Fees, lines 12-14"."""
+        said = self.document
+        if self.page is not None:
+            said += f", page {self.page}"
+        if self.place:
+            said += f", {self.place}"
+        if self.heading and not (self.place and self.heading in self.place):
+            said += f" - {self.heading}"
+        if self.first_line is not None and not self.place:
+            last = self.last_line or self.first_line
+            is_one = last == self.first_line
+            said += f", line {last}" if is_one else f", lines {self.first_line}-{last}"
+        return said
+
+    def to_json(self) -> dict[str, Any]:
+        """The citation for other programs."""
+        return {
+            "document": self.document,
+            "page": self.page,
+            "heading": self.heading,
+            "place": self.place,
+            "first_line": self.first_line,
+            "last_line": self.last_line,
+            "where": self.where,
+            "start": self.start,
+            "end": self.end,
+            "text": self.text,
+        }
 
 
 @dataclass(frozen=True)
@@ -117,17 +158,7 @@ class Answer:
                 }
                 for sentence in self.sentences
             ],
-            "citations": [
-                {
-                    "document": citation.document,
-                    "page": citation.page,
-                    "heading": citation.heading,
-                    "start": citation.start,
-                    "end": citation.end,
-                    "text": citation.text,
-                }
-                for citation in self.citations
-            ],
+            "citations": [citation.to_json() for citation in self.citations],
             "passages": [_passage_json(used) for used in self.passages],
             "dropped": [_passage_json(used) for used in self.dropped],
             "tokens": {
