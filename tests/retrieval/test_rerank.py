@@ -1,0 +1,67 @@
+"""What rerankers have in common: how scores are mixed, how long texts are divided."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homespun.retrieval.rerank import blended, z_scores
+from homespun.retrieval.rerank_model import best_window
+from homespun.retrieval.rerank_tokens import windows
+
+
+def test_z_scores_by_hand():
+    np.testing.assert_allclose(z_scores([1, 2, 3]), [-1.2247449, 0, 1.2247449], rtol=1e-6)
+    np.testing.assert_array_equal(z_scores([0.1 + 0.2, 0.3, 0.3]), [0, 0, 0])
+    assert z_scores([]).shape == (0,)
+
+
+def test_blended_by_hand():
+    stages = {"first": [1, 2, 3], "late": [3, 1, 2], "unused": [9, 0, 0]}
+    np.testing.assert_allclose(
+        blended(stages, {"first": 1, "late": 2}), 1.2247449 * np.array([1, -2, 1]), atol=1e-6
+    )
+    assert blended({}, {"first": 1}).shape == (0,)
+    with pytest.raises(ValueError, match="different numbers"):
+        blended({"a": [1], "b": [1, 2]}, {"a": 1})
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20), st.floats(0.1, 50), st.floats(-100, 100))
+def test_a_scale_changes_no_z_score(values, factor, offset):
+    if np.std(values) > 1e-3:
+        np.testing.assert_allclose(z_scores(values), z_scores(np.array(values) * factor + offset), atol=1e-3)
+
+
+@given(st.integers(0, 3000), st.integers(2, 300), st.integers(0, 40))
+def test_windows_cover_every_token(n_tokens, room, overlap):
+    spans = windows(n_tokens, room, overlap)
+    covered = set().union(*(range(start, end) for start, end in spans)) if spans else set()
+    assert covered == set(range(n_tokens))
+    assert all(0 < end - start <= room for start, end in spans)
+    shared = [before[1] - after[0] for before, after in itertools.pairwise(spans)]
+    assert all(n >= min(overlap, room - 1) for n in shared)
+
+
+def test_best_window_by_hand():
+    tokens = ["a", "b", "dose", "c", "d", "child", "e", "dose", "f", "g", "h"]
+    weights = {"dose": 1.0, "child": 1.0}
+    # Of the windows of 4 with both words, the one in whose middle they stand.
+    assert best_window(tokens, weights, 4) == 2  # dose c d child
+    assert best_window(tokens, {"dose": 1.0}, 3) == 1
+    assert best_window(tokens, {"dose": 1.0, "child": 0.5}, 3) == 5
+    assert best_window(tokens, {}, 3) == 0
+    assert best_window(tokens, weights, 11) == best_window(tokens, weights, 99) == 0
+    assert best_window([], weights, 4) == 0
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=40), st.integers(1, 15))
+def test_no_window_holds_more(tokens, size):
+    weights = {"a": 1.0, "b": 0.7, "c": 0.2}
+
+    def held(start):
+        return sum(weights[token] for token in set(tokens[start : start + size]) & set(weights))
+
+    start = best_window(tokens, weights, size)
+    assert held(start) >= max(held(other) for other in range(max(1, len(tokens) - size + 1))) - 1e-9
