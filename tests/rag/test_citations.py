@@ -17,6 +17,7 @@ from homespun.rag.errors import ExportError
 from homespun.rag.export import export_answer
 from homespun.rag.lit_pages import LitPage, lit_citations
 from homespun.rag.result import Answer, AnswerSentence, Citation
+from homespun.rag.sentences import passage_sentences
 from homespun.retrieval.embedder import FolderEmbedder
 from homespun.retrieval.library import Library
 from homespun.retrieval.search import SearchOptions, search
@@ -182,6 +183,22 @@ def test_a_changed_or_lost_file_is_told_and_not_shown(places: tuple[Library, Pat
     assert "cannot be opened" in lost.note
     (folder / "museum.pdf").write_bytes(ingested)
     assert not (tmp_path / "pages").exists()
+
+
+def test_a_row_of_a_pdf_table_goes_with_its_header() -> None:
+    text = "Before.\n\nPlace\tAdults\tChildren\nface\t5 days\t4 days\nscalp\t8 days\t7 days\n\n\tAfter."
+    passage = Passage("a.pdf", 0, len(text), text, 1, ())
+    headers = {
+        sentence.text: text[slice(*sentence.header)] if sentence.header else None
+        for sentence in passage_sentences([passage], lambda _: text)
+    }
+    assert headers == {
+        "Before.": None,
+        "Place\tAdults\tChildren": None,
+        "face\t5 days\t4 days": "Place\tAdults\tChildren",
+        "scalp\t8 days\t7 days": "Place\tAdults\tChildren",
+        "After.": None,
+    }
 
 
 # --- answers as files --------------------------------------------------------------------------

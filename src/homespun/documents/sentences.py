@@ -122,6 +122,8 @@ def _line_ends_sentence(text: str, stop: re.Match[str]) -> bool:
         return True
     if _ROW.match(line.lstrip()) and _ROW.match(following.lstrip()):
         return True
+    if "\t" in line.strip() or "\t" in following.split("\n", 1)[0].strip():
+        return True  # cells of a table row
     first = following.lstrip()[:1]
     if _WIDE.match(first) and _WIDE.match(line[-1:]):
         return len(line) < 20

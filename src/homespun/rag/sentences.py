@@ -49,7 +49,7 @@ def passage_sentences(passages: Sequence[Passage], text_of: Callable[[str], str]
             if _RULE_LINE.match(text):
                 continue
             start = passage.start + first
-            header = _header_row(text, start, text_of(passage.document)) if "|" in text else None
+            header = _header_row(text, start, text_of(passage.document))
             header_text = text_of(passage.document)[slice(*header)] if header else ""
             is_heading = _is_heading(text, passage)
             found.append(
@@ -74,13 +74,17 @@ def _is_heading(text: str, passage: Passage) -> bool:
 
 
 def _header_row(row: str, start: int, document: str) -> tuple[int, int] | None:
-    """The first row of the Markdown table that a row stands in; None if it is that row or in no table."""
-    if row.count("|") < 1:
+    """The first row of the table that a row stands in; None if it is that row or in no table.
+
+    Cells stand apart by "|", as in Markdown, or by a tab, as readers write the tables of a PDF.
+    """
+    sign = "|" if "|" in row else "\t"
+    if sign not in row.strip():
         return None
     first_start = line_start = document.rfind("\n", 0, start) + 1
     while line_start > 0:
         above_start = document.rfind("\n", 0, line_start - 1) + 1
-        if "|" not in document[above_start : line_start - 1]:
+        if sign not in document[above_start : line_start - 1].strip(" \t\r"):
             break
         first_start = line_start = above_start
     if first_start >= document.rfind("\n", 0, start) + 1:
