@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homespun.retrieval.rerank import blended, z_scores
+from homespun.retrieval.rerank import blended, rerank, z_scores
 from homespun.retrieval.rerank_model import best_window
 from homespun.retrieval.rerank_tokens import windows
 
@@ -65,3 +65,35 @@ def test_no_window_holds_more(tokens, size):
 
     start = best_window(tokens, weights, size)
     assert held(start) >= max(held(other) for other in range(max(1, len(tokens) - size + 1))) - 1e-9
+
+
+class Stated:
+    """Scores that are known beforehand."""
+
+    def __init__(self, name, weight, scores):
+        self.name, self.weight, self.stated = name, weight, scores
+        self.read = []
+
+    def scores(self, query, texts, progress=None):
+        self.read.append(list(texts))
+        return np.array([self.stated[text] for text in texts], np.float32)
+
+
+def test_rerank_by_hand():
+    cheap = Stated("cheap", 1.0, {"a": 0, "b": 2, "c": 1, "d": 9})
+    dear = Stated("dear", 2.0, {"a": 5, "b": 0})
+    found = rerank("q", ["a", "b", "c", "d"], [4, 3, 2, 1], [cheap, dear], n_first=[3, 2])
+    # z of 4, 3, 2, 1: 1.34, .45, -.45, -1.34; of 0, 2, 1: -1.22, 1.22, 0. So b, a, c; then a by the dear one.
+    assert cheap.read == [["a", "b", "c"]] and dear.read == [["b", "a"]]
+    assert found.order == (0, 1, 2, 3)
+    assert found.stages == {"cheap": {0: 0, 1: 2, 2: 1}, "dear": {1: 0, 0: 5}}
+    assert found.blend[0] == pytest.approx(1.3416408 - 1.2247449 + 2, abs=1e-5)
+    assert found.blend[3] == pytest.approx(-1.3416408, abs=1e-5)
+    assert rerank("q", ["a", "b", "c", "d"], [4, 3, 2, 1], [cheap], n_first=[3]).order == (1, 0, 2, 3)
+
+
+def test_rerank_of_little():
+    assert rerank("q", [], [], []).order == ()
+    assert rerank("q", ["a", "b"], [1, 1], []).order == (0, 1)
+    with pytest.raises(ValueError):
+        rerank("q", ["a"], [], [])

@@ -5,6 +5,7 @@ already knew, for each of the two is wrong on different questions.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,13 @@ class Reranker(Protocol):
     @property
     def name(self) -> str:
         """What people call it."""
+
+    @property
+    def weight(self) -> float:
+        """How much its z-scores count where those of the search count 1.
+
+        Chosen by `python bench/calibrate_rerank.py DATA` on covidqa's train split, never its test split.
+        """
 
     def scores(self, query: str, texts: Sequence[str], progress: Progress = no_progress) -> FloatArray:
         """How well each text answers the query: float32 (n texts,), higher is better.
@@ -57,3 +65,57 @@ def blended(stages: Mapping[str, Sequence[float] | FloatArray], weights: Mapping
         if weight := weights.get(name, 0.0):
             total += np.float32(weight) * z_scores(values)
     return total
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """Passages in a new order.
+
+    Attributes:
+        order: places of the passages before, the best first; every place once.
+        stages: raw scores by reranker, by the passage's place before; what it did not read is missing.
+        blend: what the order was made from, by place before; compares among passages that the same read.
+    """
+
+    order: tuple[int, ...]
+    stages: Mapping[str, Mapping[int, float]]
+    blend: Mapping[int, float]
+
+
+def rerank(
+    query: str,
+    texts: Sequence[str],
+    first_scores: Sequence[float] | FloatArray,
+    rerankers: Sequence[Reranker],
+    *,
+    n_first: Sequence[int] = (),
+    progress: Progress = no_progress,
+) -> Reranked:
+    """Order passages by the search's scores and those of rerankers, each adding its z-scores by its weight.
+
+    The rerankers work one after the other, cheap ones first: each reads the best passages of the order so
+    far, and none that it did not read overtakes one that it read.
+
+    Args:
+        query: the question.
+        texts: of the passages, the search's best first.
+        first_scores: of the search, as many.
+        rerankers: in the order in which they work.
+        n_first: passages that each reads at most; none given: all.
+
+    Raises:
+        ValueError: unequal numbers of texts and scores, or of rerankers and n_first.
+    """
+    if len(texts) != len(first_scores) or (n_first and len(n_first) != len(rerankers)):
+        raise ValueError("each text needs one first score, and each reranker one n_first")
+    order = list(range(len(texts)))
+    blend = dict(enumerate(map(float, z_scores(first_scores))))
+    stages: dict[str, dict[int, float]] = {}
+    for reranker, n_read in zip(rerankers, n_first or [len(texts)] * len(rerankers), strict=True):
+        read = order[: max(0, n_read)]
+        scores = reranker.scores(query, [texts[place] for place in read], progress)
+        stages[reranker.name] = {place: float(score) for place, score in zip(read, scores, strict=True)}
+        for place, score in zip(read, z_scores(scores), strict=True):
+            blend[place] += reranker.weight * float(score)
+        order[: len(read)] = sorted(read, key=lambda place: (-blend[place], place))
+    return Reranked(tuple(order), stages, blend)

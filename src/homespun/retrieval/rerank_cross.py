@@ -30,9 +30,13 @@ class CrossEncoder:
     """Scores passages by a classifier's one label. See `Reranker`.
 
     Attributes:
-        name: of the folder.
+        name: `cross:` and the folder's.
+        weight: see `Reranker`.
         classifier: what runs it; knows the precision in force.
     """
+
+    #: Not measured: no trained one can be fetched from the package index. They lead where they are published.
+    weight = 3.0
 
     def __init__(self, name: str, classifier: "PairClassifier", tokenizer: "Tokenizer") -> None:
         self.name = name
@@ -54,7 +58,7 @@ class CrossEncoder:
 
         path = Path(path)
         classifier = PairClassifier.open(path, options, cache_path)
-        return cls(path.name, classifier, read_tokenizer(path))
+        return cls(f"cross:{path.name}", classifier, read_tokenizer(path))
 
     def scores(self, query: str, texts: Sequence[str], progress: Progress = no_progress) -> FloatArray:
         """The classifier's logit of each text: float32 (n texts,). See `Reranker.scores`.

@@ -27,17 +27,25 @@ FloatArray = npt.NDArray[np.float32]
 #: How the question's tokens count: all alike, or by how few of the passages hold them.
 TokenWeights = Literal["plain", "idf"]
 
+#: Tokens of a passage among which the question's partners are looked for, for they stand together where the
+#: answer is. Chosen, with the weights, by `python bench/calibrate_rerank.py DATA` on covidqa's train split.
+STRETCH_TOKENS = 64
+
 #: Tokens that neighbouring windows of a long text share, so that each token sees its surroundings.
 _OVERLAP = 32
 
 
-def max_sim(query: FloatArray, passage: FloatArray, weights: FloatArray) -> float:
+def max_sim(query: FloatArray, passage: FloatArray, weights: FloatArray, stretch: int = 0) -> float:
     """The weighted mean over the question's tokens of the best cosine to any of the passage's tokens.
+
+    With a stretch, the partners must stand within so many tokens of each other; the best stretch counts
+    (of those that begin at every half stretch).
 
     Args:
         query: float32 (question tokens, dimensions), rows of length 1.
         passage: float32 (passage tokens, dimensions), rows of length 1.
         weights: float32 (question tokens,), not negative.
+        stretch: tokens, 2 or more; 0: the whole passage is one.
 
     Returns:
         -1 to 1; -1 for a passage without tokens, 0 for a question without any.
@@ -47,7 +55,11 @@ def max_sim(query: FloatArray, passage: FloatArray, weights: FloatArray) -> floa
         return 0.0
     if not len(passage):
         return -1.0
-    return float((query @ passage.T).max(axis=1) @ weights) / total
+    cosines = query @ passage.T
+    size = stretch or len(passage)
+    step = max(1, size // 2)
+    starts = range(0, max(1, len(passage) - size + step), step)
+    return max(float(cosines[:, start : start + size].max(axis=1) @ weights) for start in starts) / total
 
 
 def token_weights(query_ids: Sequence[int], passages: Sequence[Sequence[int]]) -> FloatArray:
@@ -67,24 +79,33 @@ class LateInteraction:
 
     Attributes:
         name: `late`.
+        weight: see `Reranker`.
     """
 
     name = "late"
+    weight = 1.5
 
     def __init__(
-        self, encoder: "TokenEncoder", tokenizer: "Tokenizer", window: int, weights: TokenWeights = "plain"
+        self,
+        encoder: "TokenEncoder",
+        tokenizer: "Tokenizer",
+        window: int,
+        weights: TokenWeights = "idf",
+        stretch: int = STRETCH_TOKENS,
     ) -> None:
         """Use an open encoder.
 
         Args:
             window: tokens that it reads at once, special ones included.
-            weights: how the question's tokens count.
+            weights: how the question's tokens count; `idf` is of the passages of one call.
+            stretch: see `max_sim`.
         """
         self.encoder = encoder
         self._tokenizer = tokenizer
         self._frame = frame_of(tokenizer)
         self._room = min(window, encoder.max_tokens) - self._frame.n_tokens
         self._weights = weights
+        self._stretch = stretch
 
     @classmethod
     def open(
@@ -93,7 +114,8 @@ class LateInteraction:
         options: "EmbedderOptions | None" = None,
         *,
         cache_path: Path | None = None,
-        weights: TokenWeights = "plain",
+        weights: TokenWeights = "idf",
+        stretch: int = STRETCH_TOKENS,
     ) -> "LateInteraction":
         """Open the folder of a sentence-transformers embedder of the BERT family.
 
@@ -104,7 +126,7 @@ class LateInteraction:
         from homespun.engines.openvino.encoder_heads import TokenEncoder
 
         encoder = TokenEncoder.open(Path(path), options, cache_path)
-        return cls(encoder, read_tokenizer(Path(path)), encoder.max_tokens, weights)
+        return cls(encoder, read_tokenizer(Path(path)), encoder.max_tokens, weights, stretch)
 
     def scores(self, query: str, texts: Sequence[str], progress: Progress = no_progress) -> FloatArray:
         """Max-sim of each text: float32 (n texts,), -1 to 1. See `Reranker.scores`."""
@@ -115,7 +137,7 @@ class LateInteraction:
         weights = np.ones(len(query_ids), np.float32)
         if self._weights == "idf":
             weights = token_weights(query_ids, passage_ids)
-        found = [max_sim(query_states, states, weights) for states in passage_states]
+        found = [max_sim(query_states, states, weights, self._stretch) for states in passage_states]
         return np.array(found, np.float32)
 
     def _states(self, texts: Sequence[Sequence[int]], progress: Progress) -> list[FloatArray]:

@@ -35,10 +35,12 @@ class QueryLikelihood:
 
     Attributes:
         name: `model`.
+        weight: see `Reranker`.
         passage_tokens: tokens of each passage that are read.
     """
 
     name = "model"
+    weight = 1.0
 
     def __init__(self, engine: "Engine", passage_tokens: int = PASSAGE_TOKENS) -> None:
         """Use an open engine; whoever opened it closes it.
