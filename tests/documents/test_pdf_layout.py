@@ -4,11 +4,15 @@ import io
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homespun.documents.errors import UnreadableFile
 from homespun.documents.ocr import OcrError, OcrOptions, find_tesseract, installed_languages
-from homespun.documents.page_image import PageImage, PageImageError, lit_page
+from homespun.documents.page_image import PageImage, PageImageError, Sign, find_boxes, lit_page
 from homespun.documents.readers.pdf import read
+from homespun.documents.readers.pdf_layout import lay_out
+from homespun.documents.readers.pdf_page import Segment
 
 pytest.importorskip("reportlab", reason="reportlab draws the PDFs of these tests")
 
@@ -358,3 +362,76 @@ def test_ocr_options_check_themselves() -> None:
     for options in wrong:
         with pytest.raises(OcrError):
             OcrOptions(**options)  # type: ignore[arg-type]
+
+
+# --- properties --------------------------------------------------------------------------------
+
+SEGMENTS = st.lists(
+    st.tuples(
+        st.integers(0, 500),
+        st.integers(0, 800),
+        st.integers(1, 300),
+        st.integers(4, 30),
+        st.text("ab c.", max_size=30),
+    ),
+    max_size=40,
+)
+
+
+@given(SEGMENTS)
+def test_laying_out_loses_and_doubles_nothing(drawn: list[tuple[int, int, int, int, str]]) -> None:
+    page = [
+        [
+            Segment(
+                number, number + 1, f"x{number} {text}".strip(), left, bottom, left + width, bottom + height
+            )
+        ]
+        for number, (left, bottom, width, height, text) in enumerate(drawn)
+    ]
+    made = lay_out(page)
+    words = sorted(word for line in made for word in line.text.split())
+    assert words == sorted(word for (segment,) in page for word in segment.text.split())
+
+
+@given(
+    st.lists(st.text("abcdefgh", min_size=1, max_size=7), min_size=12, max_size=60),
+    st.integers(0, 11),
+    st.sets(st.integers(0, 59), max_size=4),
+)
+def test_cited_words_are_found_where_they_stand(words: list[str], cited: int, left_out: set[int]) -> None:
+    """Our text lacks some of the page's words (running lines); a kept word is lit where it stands."""
+    signs: list[Sign] = []
+    for number, word in enumerate(words):
+        signs += [Sign(letter, (number * 10.0, 0.0, number * 10.0 + 9, 9.0), number) for letter in word]
+        signs.append(Sign(" ", (0.0, 0.0, 0.0, 0.0), number))
+    kept = [number for number in range(len(words)) if number not in left_out]
+    ours = " ".join(words[number] for number in kept)
+    number = kept[cited % len(kept)]
+    start = sum(len(words[other]) + 1 for other in kept if other < number)
+    boxes = find_boxes(signs, ours, start, start + len(words[number]))
+    if left_out or len(set(words)) < len(words):
+        assert len(boxes) <= 2  # an equal neighbour may stand for one that was left out
+    else:
+        assert boxes == ((number * 10, 0, number * 10 + 9, 9),)
+    whole = find_boxes(signs, " ".join(words), 0, len(" ".join(words)))
+    assert [box[0] for box in whole] == [number * 10 for number in range(len(words))]
+
+
+def test_a_page_of_scattered_numbers_is_read_in_time() -> None:
+    """Nothing is quadratic: 4,000 numbers at places of no order."""
+
+    def make(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 3)
+        for number in range(4000):
+            canvas.drawString(20 + (number * 37) % 550, 20 + (number * 91) % 800, str(number))
+
+    reading = read(draw(make))
+    assert {"0", "1999", "3999"} <= set(reading.text.split())
+
+
+def test_fonts_without_letters_are_named() -> None:
+    """Glyphs called g1, g2 with no map to Unicode, as a careless PDF writer leaves them."""
+    data = ligature_pdf().replace(b"[174/fi 175/fl]", b"[84/g001 104/g002 101/g003 32/g004 111/g005 174/g006 99/g007 "
+        b"110/g008 114/g009 109/g010 115/g011 116/g012 175/g013 119/g014 102/g015]")  # fmt: skip
+    with pytest.raises(UnreadableFile, match="fonts do not say"):
+        read(data)

@@ -23,11 +23,13 @@ _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD in fpdfview.h
 _SCAN_AREA = 0.25
 #: Beside such an image, so few words are a stamp or a page number.
 _STAMP_WORDS = 8
+#: More lines of one number on a page than this are its content.
+_MAX_PAGE_NUMBERS = 3
 _MAX_BOOKMARKS = 5000
 #: Objects of a page that are looked at for a scan's image.
 _MAX_OBJECTS = 5000
 #: Points of a drawn page at most: a page may say that it is 5 metres wide.
-_MAX_PIXELS = 40_000_000
+_MAX_PIXELS = 25_000_000
 
 _PAGE_NUMBER = re.compile(
     r"[\W_]*(?:(?:page|seite|página|pagina|pag|p|s|стр)?\W*\d{1,5}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,5})?"
@@ -153,6 +155,8 @@ def _outline(document: Any) -> list[OutlineEntry]:
 def _is_unread(page: _RawPage) -> bool:
     """Whether a page shows something that its text does not hold. A blank page hides nothing."""
     texts = [line.text for line in page.lines if not _PAGE_NUMBER.fullmatch(line.text)]
+    if len(page.lines) - len(texts) > _MAX_PAGE_NUMBERS:
+        texts = [line.text for line in page.lines]  # a list of numbers
     words = re.findall(r"\w+", " ".join(texts))
     if not words:
         return page.n_objects > 0

@@ -18,6 +18,8 @@ from homespun.documents.readers.pdf_page import Segment
 _MIN_GUTTER = 6.0
 #: At least so many lines have the white beside them.
 _MIN_VOTES = 4
+#: A page with more stretches of text than this is a drawing or a table, and columns are not looked for.
+_MAX_SEGMENTS = 1200
 #: Columns of prose have at least this mean of characters a line, and this part of lines that fill them.
 _PROSE_CHARACTERS = 14
 _FILLED_SHARE = 0.4
@@ -77,7 +79,7 @@ def lay_out(page_lines: Sequence[Sequence[Segment]]) -> list[Line]:
 
 def _column_flows(segments: list[Segment]) -> list[list[Sequence[Segment]]]:
     """The page as bands from top to bottom, columns in them one after the other; empty without columns."""
-    gutters = _gutters(segments)
+    gutters = _gutters(segments) if len(segments) <= _MAX_SEGMENTS else []
     if not gutters:
         return []
     bands: list[list[Segment]] = [[]]

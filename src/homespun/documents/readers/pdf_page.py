@@ -28,7 +28,18 @@ _LIGATURES = {
 }
 #: How PDFium marks the hyphen of a word broken at a line end; U+0002 in older versions.
 BROKEN = "\ufffe"
-_SIGNS = {0: "", 2: BROKEN, 0xFFFE: BROKEN, 0xFEFF: "", 0xA0: " ", 0x0D: "\n", 0x0A: "\n", **_LIGATURES}
+_SIGN_OF = {
+    **{chr(code): " " for code in range(1, 0x20)},
+    **{chr(code): "\ufffd" for code in range(0xD800, 0xE000)},
+    **{chr(code): letters for code, letters in _LIGATURES.items()},
+    "\x00": "",
+    "\ufeff": "",
+    "\xa0": " ",
+    "\r": "\n",
+    "\n": "\n",
+    "\x02": BROKEN,
+}
+_SPECIAL = re.compile(r"[\x00-\x1f\xa0\ud800-\udfff\ufb00-\ufb06\ufeff]")
 _BOLD_NAME = re.compile(rb"bold|black|heavy|semibold|demi", re.IGNORECASE)
 
 
@@ -101,6 +112,19 @@ def read_page_text(page: Any) -> PageText:
 
 
 def _characters(handle: Any, n: int) -> list[str]:
+    """What each of a page's characters is in a text."""
+    from pypdfium2 import raw
+
+    buffer = (ctypes.c_ushort * (n + 1))()
+    if raw.FPDFText_GetText(handle, 0, n, buffer) == n + 1:  # the last one is the end mark
+        text = bytes(buffer)[: 2 * n].decode("utf-16-le", "surrogatepass")
+        if len(text) == n:
+            return [_SIGN_OF.get(sign, sign) for sign in text] if _SPECIAL.search(text) else list(text)
+    return _characters_one_by_one(handle, n)
+
+
+def _characters_one_by_one(handle: Any, n: int) -> list[str]:
+    """The same where one character is several code units, or none."""
     from pypdfium2 import raw
 
     characters: list[str] = []
@@ -114,10 +138,8 @@ def _characters(handle: Any, n: int) -> list[str]:
         if 0xDC00 <= code < 0xE000:
             code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0xFFFD
         high = 0
-        sign = _SIGNS.get(code)
-        if sign is None:
-            sign = " " if code < 0x20 else chr(code) if code <= 0x10FFFF else "\ufffd"
-        characters.append(sign)
+        sign = chr(code) if code <= 0x10FFFF else "\ufffd"
+        characters.append(_SIGN_OF.get(sign, sign))
     return characters
 
 

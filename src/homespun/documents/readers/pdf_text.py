@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from homespun.documents.document import Heading, Page, Reading
 from homespun.documents.readers.pdf_layout import Line
@@ -23,7 +24,7 @@ _MAX_BOLD_HEADING = 80
 _MAX_HEADING_SHARE = 0.3
 _MAX_LEVEL = 6
 
-_HYPHEN = re.compile(rf"(\w+)(?:{BROKEN}|[-\u00ad\u2010])\Z")
+_HYPHEN = re.compile(rf"(\w{{1,60}})(?:{BROKEN}|[-\u00ad\u2010])\Z")
 _FIRST_WORD = re.compile(r"\w+")
 _SENTENCE_END = re.compile(r"[.!?:;。！？]\W*\Z")
 
@@ -165,18 +166,19 @@ def _outline_levels(
     A title may take up to three lines, and may stand there with its number or without.
     """
     levels: dict[tuple[int, int], int] = {}
+    plain_of = cache(lambda page: [_plain(line.text) for line in pages[page]])
     for entry in outline:
         title = _plain(entry.title)
         if not title or not 0 <= entry.page < len(pages):
             continue
         bare = title.lstrip("0123456789")
-        lines = pages[entry.page]
-        for index in range(len(lines)):
-            shown, n = "", 0
-            if not any(sign.isalpha() for sign in lines[index].text):
+        lines = plain_of(entry.page)
+        for index, first in enumerate(lines):
+            shown, n = first, 1
+            if not first or first.isdigit():
                 continue  # a page number is no part of a title
             while n < 3 and index + n < len(lines) and len(shown) < len(title):
-                shown += _plain(lines[index + n].text)
+                shown += lines[index + n]
                 n += 1
             if shown and (shown == title or (bare and shown.lstrip("0123456789") == bare)):
                 for further in range(n):
@@ -215,7 +217,6 @@ class _TextMaker:
 
     def __init__(self, whole_words: Counter[str]) -> None:
         self.whole_words = whole_words
-        self.text = ""
         self.parts: list[str] = []
         self.length = 0
         self.pages: list[Page] = []
@@ -224,14 +225,15 @@ class _TextMaker:
 
     def add_page(self, number: int, lines: list[_Marked]) -> None:
         page = self._page_text(lines)
-        if page.text and self.parts:
-            runs_on = page.text[0].islower() and not re.search(r"[.!?:。]\W*\Z", self.parts[-1])
+        text = page.text
+        if text and self.parts:
+            runs_on = text[0].islower() and not re.search(r"[.!?:。]\W*\Z", self.parts[-1])
             self._append("\n" if runs_on and not page.starts_with_heading else "\n\n")
         start = self.length
         self.headings += [replace(heading, start=start + heading.start) for heading in page.headings]
         self.rows += [(start + first, start + last) for first, last in page.rows]
-        if page.text:
-            self._append(page.text)
+        if text:
+            self._append(text)
         self.pages.append(Page(number, start, self.length))
 
     def reading(self, missing: str) -> Reading:
@@ -254,47 +256,57 @@ class _TextMaker:
             text = marked.line.text
             if not text:
                 continue
-            joined = self._broken_word(made.text, text, before, marked)
+            joined = self._broken_word(made.last, text, before, marked)
             if joined is not None:
-                made.text = joined
+                made.last = joined
             else:
-                made.text = f"{_visible(made.text)}{_separator(before, marked)}"
-                start = len(made.text)
+                made.begin_line(_separator(before, marked))
                 if marked.level:
-                    made.headings.append(Heading(start, marked.level, _visible(text)))
+                    made.headings.append(Heading(made.length, marked.level, _visible(text)))
                 if marked.line.is_row:
-                    made.rows.append((start, start + len(_visible(text))))
-                made.text += _visible(text, keep_last=True)
+                    made.rows.append((made.length, made.length + len(_visible(text))))
+                made.last = _visible(text, keep_last=True)
             before = marked
-        made.text = _visible(made.text)
+        made.begin_line("")
         return made
 
-    def _broken_word(self, so_far: str, text: str, before: _Marked | None, marked: _Marked) -> str | None:
-        """The text with the next line behind the word that it goes on with; None if no word is broken.
+    def _broken_word(self, last: str, text: str, before: _Marked | None, marked: _Marked) -> str | None:
+        """The last line with the next one behind the word that it goes on with; None if no word is broken.
 
         The hyphen stays where the file writes it elsewhere too, and in "10-day" and "Anti-D".
         """
-        broken = _HYPHEN.search(so_far[-80:])
+        broken = _HYPHEN.search(last)
         rest = _FIRST_WORD.match(text)
         if before is None or broken is None or rest is None or before.line.is_row or marked.line.is_row:
             return None
-        if bool(before.level) != bool(marked.level) or (so_far[-1] != BROKEN and not rest[0][0].isalpha()):
+        if bool(before.level) != bool(marked.level) or (last[-1] != BROKEN and not rest[0][0].isalpha()):
             return None
         first = broken[1]
-        stem = so_far[:-1]
         hyphenated = f"{first}-{rest[0]}".lower()
         is_word = first[-1].isalpha() and rest[0][0].islower()
         keeps = self.whole_words[hyphenated] > 0 and not self.whole_words[(first + rest[0]).lower()]
-        return f"{stem}{'-' if not is_word or keeps else ''}{_visible(text, keep_last=True)}"
+        return f"{last[:-1]}{'-' if not is_word or keeps else ''}{_visible(text, keep_last=True)}"
 
 
-@dataclass
 class _PageMade:
-    text: str = ""
+    """The text of one page as it grows: `last` is the line that may still change."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.length = 0  # of all parts
+        self.last = ""
         self.headings: list[Heading] = []
         self.rows: list[tuple[int, int]] = []
+
+    def begin_line(self, separator: str) -> None:
+        for part in (_visible(self.last), separator):
+            self.parts.append(part)
+            self.length += len(part)
+        self.last = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
 
     @property
     def starts_with_heading(self) -> bool:
