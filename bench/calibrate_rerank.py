@@ -1,6 +1,6 @@
 """Chooses the weights of rerankers: what each gains alone and with the search, on questions for tuning only.
 
-    python bench/calibrate_rerank.py DATA [--questions 150] [--cache FOLDER] [--headings] [--json]
+    python bench/calibrate_rerank.py DATA [--questions 150] [--cache FOLDER] [--bare] [--json]
 
 DATA is as in bench/retrieval.py. Questions are of the split `train`; a set without one is divided by a hash
 of the document. The search's first 20 are reranked. Weights are chosen on four fifths of the questions and
@@ -26,8 +26,8 @@ from homespun.models.home import Home
 from homespun.models.starter import fetch_starter_embedder, fetch_starter_model
 from homespun.retrieval.embedder import open_embedder
 from homespun.retrieval.library import Library
-from homespun.retrieval.rerank import Reranker, blended
-from homespun.retrieval.search import Hit, SearchOptions, search
+from homespun.retrieval.rerank import Reranker, blended, headed
+from homespun.retrieval.search import SearchOptions, search
 from homespun.retrieval.sync import ingest
 from retrieval import holds_answer
 
@@ -56,12 +56,6 @@ def _split_of(document: str) -> str:
     return "train" if hashlib.sha256(document.encode()).digest()[0] % 2 == 0 else "test"
 
 
-def read_text(hit: Hit, with_headings: bool) -> str:
-    """What a reranker reads of a hit."""
-    above = dict.fromkeys([hit.title, *hit.passage.headings]) if with_headings else {}
-    return "\n".join([*(line for line in above if line), hit.passage.text])
-
-
 def cases(
     library: Library, questions: Sequence[dict[str, Any]], rerankers: Sequence[Reranker], with_headings: bool
 ) -> list[Case]:
@@ -69,7 +63,10 @@ def cases(
     found = []
     for number, question in enumerate(questions, start=1):
         hits = search(library, question["question"], SearchOptions(n_hits=N_PASSAGES))
-        texts = [read_text(hit, with_headings) for hit in hits]
+        texts = [
+            headed(hit.title, hit.passage.headings, hit.passage.text) if with_headings else hit.passage.text
+            for hit in hits
+        ]
         stages: dict[str, Sequence[float]] = {"search": [hit.score for hit in hits]}
         for reranker in rerankers:
             stages[reranker.name] = reranker.scores(question["question"], texts).tolist()
@@ -136,7 +133,7 @@ def main() -> None:
     parser.add_argument("--cross", type=Path, help="folder of a cross-encoder; default: none")
     parser.add_argument("--questions", type=int, default=150)
     parser.add_argument("--cache", type=Path, help="where the library is kept for the next run")
-    parser.add_argument("--headings", action="store_true", help="rerankers read title and headings too")
+    parser.add_argument("--bare", action="store_true", help="rerankers read no title and headings")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     embedder_path = arguments.embedder or fetch_starter_embedder(Home.open())
@@ -147,7 +144,7 @@ def main() -> None:
         ingest(library, [arguments.data / "documents"])
         questions = tuning_questions(arguments.data, arguments.questions)
         with all_rerankers(embedder_path, model_path, arguments.cross) as rerankers:
-            found = cases(library, questions, rerankers, arguments.headings)
+            found = cases(library, questions, rerankers, not arguments.bare)
             figures = report(found, {reranker.name: reranker.weight for reranker in rerankers})
     if arguments.json:
         print(json.dumps(figures, indent=1))

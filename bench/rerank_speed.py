@@ -37,7 +37,7 @@ def passages(data: Path, embedder: FolderEmbedder, n: int) -> list[str]:
     for path in sorted((data / "documents").iterdir()):
         document = read_document(path)
         found.extend(
-            passage.text for passage in split_document(document, SplitOptions(), embedder.token_limit)
+            passage.text for passage in split_document(document, SplitOptions(), [embedder.token_limit])
         )
         if len(found) >= n:
             return found[:n]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homespun.retrieval.rerank import blended, rerank, z_scores
+from homespun.retrieval.rerank import blended, headed, rerank, z_scores
 from homespun.retrieval.rerank_model import best_window
 from homespun.retrieval.rerank_tokens import windows
 
@@ -97,3 +97,8 @@ def test_rerank_of_little():
     assert rerank("q", ["a", "b"], [1, 1], []).order == (0, 1)
     with pytest.raises(ValueError):
         rerank("q", ["a"], [], [])
+
+
+def test_headed_by_hand():
+    assert headed("Doses", ["Doses", " Children "], "250 mg") == "Doses > Children\n\n250 mg"
+    assert headed("", [""], "250 mg") == "250 mg"

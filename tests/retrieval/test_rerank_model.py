@@ -8,6 +8,7 @@ import pytest
 from homespun.engines.engine import EngineOptions
 from homespun.engines.openvino.engine import OpenVINOEngine
 from homespun.retrieval.errors import RetrievalError
+from homespun.retrieval.rerank import headed
 from homespun.retrieval.rerank_model import QueryLikelihood
 
 QUERY = "How much paracetamol may a child take?"
@@ -20,7 +21,7 @@ TEXTS = (
 
 @pytest.fixture(scope="module")
 def engine(starter_gguf):
-    with OpenVINOEngine(starter_gguf, EngineOptions(mode="exact", window=160, cache_tokens=4096)) as opened:
+    with OpenVINOEngine(starter_gguf, EngineOptions(mode="exact", window=200, cache_tokens=4096)) as opened:
         yield opened
 
 
@@ -48,11 +49,18 @@ def test_of_a_long_passage_the_best_part_is_read(engine):
     assert there > not_there + 0.3
 
 
+def test_headings_are_read_whatever_part_is(engine):
+    filler = "Opening times are on the door. " * 20
+    reranker = QueryLikelihood(engine, passage_tokens=40)
+    under = reranker.scores(QUERY, [headed("Paracetamol", ["Doses for children"], filler), filler])
+    assert under[0] > under[1] + 0.3
+
+
 def test_a_long_question_is_read_whole(engine):
     reranker = QueryLikelihood(engine)
     long = "Please tell me what the notes say on the opening times. " * 12
-    scores = reranker.scores(long + QUERY, TEXTS)
-    other = reranker.scores(long + "What is the fee for people with a blue card?", TEXTS)
+    scores = reranker.scores(long + QUERY, TEXTS[:1])
+    other = reranker.scores(long + "What is the fee for people with a blue card?", TEXTS[:1])
     assert np.isfinite(scores).all() and scores[0] < other[0]
 
 

@@ -38,6 +38,15 @@ class Reranker(Protocol):
         """
 
 
+def headed(title: str, headings: Sequence[str], text: str) -> str:
+    """What rerankers should read of a passage: title and headings in one line, a blank line, the text.
+
+    A passage seldom repeats what it stands under, and questions ask for it.
+    """
+    above = " > ".join(dict.fromkeys(line.strip() for line in (title, *headings) if line.strip()))
+    return f"{above}\n\n{text}" if above else text
+
+
 def z_scores(values: Sequence[float] | FloatArray) -> FloatArray:
     """Values less their mean, in standard deviations; all 0 where they are all equal."""
     numbers = np.asarray(values, np.float64)

@@ -26,6 +26,9 @@ FloatArray = npt.NDArray[np.float32]
 #: Tokens of a passage that the model reads. Chosen by bench/calibrate_rerank.py.
 PASSAGE_TOKENS = 100
 
+#: Tokens of what stands above a passage (see `headed`) that are read besides.
+_HEADING_TOKENS = 40
+
 _BEFORE_PASSAGE = "Passage:"
 _BEFORE_QUESTION = "\n\nQuestion:"
 
@@ -61,20 +64,21 @@ class QueryLikelihood:
         """Mean log-probability of the question, in nats a token: float32 (n texts,). See `Reranker.scores`.
 
         A passage longer than `passage_tokens` is read in the window that holds most of the question's rare
-        words. A question that leaves no room for passages is read in windows, and each counts by its length.
+        words, after its title and headings where a blank line sets them off (see `headed`). A question that
+        leaves no room for passages is read in windows, and each counts by its length.
         """
         tokenizer = self._engine.tokenizer
         query_ids = tokenizer.encode(f" {query.strip()}") if query.strip() else []
         if not texts or not query_ids:
             return np.zeros(len(texts), np.float32)
-        passages = [tokenizer.encode(f" {text.strip()}") for text in texts]
+        above, passages = zip(*(self._divided(text) for text in texts), strict=True)
         parts, room = self._question_parts(query_ids)
         keys = _token_keys(tokenizer.vocabulary.texts, [query_ids, *passages])
         weights = _rarity({keys[token] for token in query_ids}, [[keys[t] for t in ids] for ids in passages])
         prompts = []
-        for ids in passages:
+        for heading, ids in zip(above, passages, strict=True):
             start = best_window([keys[token] for token in ids], weights, room)
-            prompts.append([*self._before, *ids[start : start + room], *self._between])
+            prompts.append([*self._before, *heading, *ids[start : start + room], *self._between])
         found = log_likelihoods(
             self._engine,
             [prompt for prompt in prompts for _ in parts],
@@ -84,13 +88,22 @@ class QueryLikelihood:
         sums = np.array([values.sum() for values in found]).reshape(len(texts), len(parts))
         return (sums.sum(axis=1) / sum(map(len, parts))).astype(np.float32)
 
+    def _divided(self, text: str) -> tuple[list[int], list[int]]:
+        """Tokens of what a blank line sets off above, if it is short, and of the text."""
+        encode = self._engine.tokenizer.encode
+        above, gap, body = text.strip().partition("\n\n")
+        heading = encode(f" {above}\n") if gap else []
+        if not 0 < len(heading) <= _HEADING_TOKENS:
+            return [], encode(f" {text.strip()}")
+        return heading, encode(body.strip())
+
     def _question_parts(self, query_ids: Sequence[int]) -> tuple[list[list[int]], int]:
         """The question in as few parts as the window needs, and the passage's tokens that fit beside each.
 
         Raises:
             RetrievalError: a window too small for any passage.
         """
-        free = self._engine.facts.window - len(self._before) - len(self._between)
+        free = self._engine.facts.window - len(self._before) - len(self._between) - _HEADING_TOKENS
         if free < 2:
             raise RetrievalError(
                 f"The model's window of {self._engine.facts.window} tokens is too small to compare passages.",
