@@ -14,6 +14,7 @@ import numpy.typing as npt
 from homespun.documents.split import TokenLimit
 from homespun.models.digest import file_digest
 from homespun.progress import Progress, no_progress
+from homespun.retrieval.embedders.card import folder_languages, prefixes_of
 from homespun.retrieval.errors import EmbedderError
 
 if TYPE_CHECKING:  # both load native libraries, which listing a library does not need
@@ -36,7 +37,10 @@ class Embedder(Protocol):
 
     @property
     def identity(self) -> str:
-        """Equal only for embedders whose vectors may be compared; not of speed or precision."""
+        """Equal only for embedders whose vectors may be compared: a digest of its files, pooling and prefixes.
+
+        The precision is not in it: only one whose first ten results agree with float32's is ever used.
+        """
 
     @property
     def dimensions(self) -> int: ...
@@ -66,6 +70,10 @@ _DECIDING_FILES = (
     "tokenizer.json",
     "modules.json",
     "1_Pooling/config.json",
+    "2_Dense/config.json",
+    "2_Dense/model.safetensors",
+    "3_Dense/config.json",
+    "3_Dense/model.safetensors",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 )
@@ -81,6 +89,7 @@ class FolderEmbedder:
     Attributes:
         name, identity, dimensions, max_tokens: see `Embedder`.
         encoder: what runs it; knows the precision and threads in force.
+        languages: codes of the languages that it was made for; () where that is not known, or for many.
     """
 
     def __init__(
@@ -91,11 +100,14 @@ class FolderEmbedder:
         tokenizer: "Tokenizer",
         window: int,
         prefixes: dict[Kind, str],
+        languages: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.identity = identity
         self.encoder = encoder
         self.dimensions = encoder.dimensions
+        self.languages = languages
+        self._window = window
         self._tokenizer = tokenizer
         self._prefixes = prefixes
         self._room: dict[Kind, int] = {
@@ -122,16 +134,21 @@ class FolderEmbedder:
         Raises:
             EmbedderError: a passage is longer than `max_tokens`.
         """
-        pieces: list[str] = []
+        readable = [_readable(text) for text in texts]
+        prefix = self._prefixes[kind]
+        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch([prefix + t for t in readable])]
+        if all(len(ids) <= self._window for ids in encoded):
+            return self.encoder.encode(encoded, progress)
+        pieces: list[list[int]] = []
         owners: list[int] = []
-        for row, text in enumerate(texts):
-            windows = self._windows(_readable(text), kind)
-            pieces.extend(self._prefixes[kind] + window for window in windows)
-            owners.extend([row] * len(windows))
-        encodings = self._tokenizer.encode_batch(pieces)
-        vectors = self.encoder.encode([encoding.ids for encoding in encodings], progress)
-        if len(pieces) == len(texts):
-            return vectors
+        for row, (text, ids) in enumerate(zip(readable, encoded, strict=True)):
+            parts = [ids]
+            if len(ids) > self._window:
+                windows = [prefix + window for window in self._windows(text, kind)]
+                parts = [encoding.ids for encoding in self._tokenizer.encode_batch(windows)]
+            pieces.extend(parts)
+            owners.extend([row] * len(parts))
+        vectors = self.encoder.encode(pieces, progress)
         sums = np.zeros((len(texts), self.dimensions), np.float32)
         np.add.at(sums, owners, vectors)
         return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
@@ -183,13 +200,17 @@ def open_embedder(
     encoder = Encoder.open(path, options, cache_path)
     tokenizer = _read_tokenizer(path / "tokenizer.json")
     window = _optional_json(path / "sentence_bert_config.json").get("max_seq_length") or encoder.max_tokens
-    prompts = _optional_json(path / "config_sentence_transformers.json").get("prompts") or {}
-    prefixes: dict[Kind, str] = {
-        "query": str(prompts.get("query") or ""),
-        "passage": str(prompts.get("passage") or prompts.get("document") or ""),
-    }
+    names = [name or "", path.name, str(_optional_json(path / "config.json").get("_name_or_path") or "")]
+    prefixes = prefixes_of(_optional_json(path / "config_sentence_transformers.json"), names)
+    identity = folder_identity(path, [] if prefixes.are_stated else [prefixes.query, prefixes.passage])
     return FolderEmbedder(
-        name or path.name, _identity(path), encoder, tokenizer, min(int(window), encoder.max_tokens), prefixes
+        name or path.name,
+        identity,
+        encoder,
+        tokenizer,
+        min(int(window), encoder.max_tokens),
+        {"query": prefixes.query, "passage": prefixes.passage},
+        folder_languages(path, names),
     )
 
 
@@ -221,9 +242,15 @@ def _optional_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _identity(path: Path) -> str:
-    """SHA-256 over the files that decide the vectors; the folder's name and place do not count."""
+def folder_identity(path: Path, added: Sequence[str] = ()) -> str:
+    """SHA-256 over the files that decide the vectors; the folder's name and place do not count.
+
+    Args:
+        path: the folder.
+        added: what else decides them, such as prefixes that are not in these files; empty texts do not count.
+    """
     lines = [f"{file_digest(path / name)} {name}" for name in _DECIDING_FILES if (path / name).is_file()]
+    lines += [f"prefix {text}" for text in added if text]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

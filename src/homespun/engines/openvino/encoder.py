@@ -1,6 +1,8 @@
 """Runs the BERT encoder of `encoder_graph` over many texts at once: token ids in, unit vectors out."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +11,36 @@ import numpy.typing as npt
 import openvino as ov
 
 from homespun.engines.errors import EngineError, WindowError
+from homespun.engines.openvino.encoder_choice import chosen_precision
 from homespun.engines.openvino.encoder_compile import EmbedderOptions, compile_encoder, product_precision
-from homespun.engines.openvino.encoder_graph import EncoderConfig
+from homespun.engines.openvino.encoder_config import EncoderConfig, dense_modules
 from homespun.progress import Progress, no_progress
 
 __all__ = ["EmbedderOptions", "Encoder"]
 
 #: Lengths are rounded up to a multiple of this: few enough shapes to remember, little padding.
 LENGTH_STEP = 8
+#: Tokens, padding counted, that a batch has for each text of `batch_size`: short texts go in larger batches.
+TOKENS_PER_TEXT = 160
 
 
 class Encoder:
     """A compiled encoder.
 
     Attributes:
-        precision: of the matrix products, read back from the compiled graph (`f32`, `bf16`).
+        precision: of the matrix products, read back from the compiled graph (`f32`, `bf16`, `int8`).
         threads: in use, read back.
         max_tokens: positions of the model; a text has at most so many tokens, special ones included.
     """
 
-    def __init__(self, compiled: ov.CompiledModel, config: EncoderConfig, batch_size: int) -> None:
+    def __init__(
+        self, compiled: ov.CompiledModel, config: EncoderConfig, batch_size: int, dimensions: int = 0
+    ) -> None:
         self._compiled = compiled
         self._n_requests = max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
         self._batch_size = batch_size
         self.config = config
+        self._dimensions = dimensions or config.hidden_size
         self.max_tokens = config.n_positions
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self.precision = product_precision(compiled)
@@ -54,12 +62,15 @@ class Encoder:
         """
         options = options or EmbedderOptions()
         config = EncoderConfig.from_folder(path)
-        return cls(compile_encoder(path, config, options, cache_path), config, options.batch_size)
+        if options.precision == "auto" and cache_path is not None:
+            options = replace(options, precision=chosen_precision(path, config, options, cache_path))
+        compiled = compile_encoder(path, config, options, cache_path)
+        return cls(compiled, config, options.batch_size, _dense_size(path))
 
     @property
     def dimensions(self) -> int:
         """Values in each vector."""
-        return self.config.hidden_size
+        return self._dimensions
 
     def encode(
         self, token_ids: Sequence[Sequence[int]], progress: Progress = no_progress
@@ -103,10 +114,20 @@ class Encoder:
 
 
 def _batches(token_ids: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:
-    """Row numbers, longest texts first, in batches."""
+    """Row numbers, longest texts first, in batches of about as many tokens."""
     by_length = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]), reverse=True)
-    for start in range(0, len(by_length), batch_size):
-        yield by_length[start : start + batch_size]
+    start = 0
+    while start < len(by_length):
+        longest = -(-len(token_ids[by_length[start]]) // LENGTH_STEP) * LENGTH_STEP
+        n_rows = max(1, batch_size * TOKENS_PER_TEXT // longest)
+        yield by_length[start : start + n_rows]
+        start += n_rows
+
+
+def _dense_size(path: Path) -> int:
+    """Values that the last dense module gives; 0 where there is none."""
+    modules = dense_modules(path)
+    return int(json.loads((modules[-1] / "config.json").read_text("utf-8"))["out_features"]) if modules else 0
 
 
 def _padded(batch: Sequence[Sequence[int]], max_tokens: int) -> list[npt.NDArray[np.int64]]:

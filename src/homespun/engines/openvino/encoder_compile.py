@@ -23,7 +23,7 @@ Precision = Literal["auto", "f32", "bf16", "int8"]
 GRAPH_VERSION = 2
 
 #: Values that share one scale when activations are rounded to int8, token by token.
-INT8_GROUP = 64
+INT8_GROUP = 128
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def compile_encoder(
 
 def product_precision(compiled: ov.CompiledModel) -> str:
     """The precision that the matrix products really run in, as the compiled graph states it."""
+    if int(compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE")):
+        return "int8"
     found = set()
     for node in compiled.get_runtime_model().get_ops():
         info = node.get_rt_info()

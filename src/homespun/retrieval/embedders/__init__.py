@@ -1,0 +1,1 @@
+"""Embedders of every kind, and the list of them in the home."""
