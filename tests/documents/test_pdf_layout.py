@@ -148,6 +148,15 @@ def test_headings_by_size_weight_and_bookmark() -> None:
             10,
         )
 
+        lines(
+            canvas,
+            50,
+            590,
+            ["This summary is set a little larger than all the rest of the text,"] * 3,
+            12,
+            15,
+        )
+
     def outlined(canvas: Canvas) -> None:
         lines(
             canvas,
@@ -435,3 +444,27 @@ def test_fonts_without_letters_are_named() -> None:
         b"110/g008 114/g009 109/g010 115/g011 116/g012 175/g013 119/g014 102/g015]")  # fmt: skip
     with pytest.raises(UnreadableFile, match="fonts do not say"):
         read(data)
+
+
+@st.composite
+def column_pages(draw: st.DrawFn) -> tuple[list[Segment], list[str]]:
+    """Segments of two or three columns of prose under a line across, in any order; and the order of reading."""
+    n_columns = draw(st.integers(2, 3))
+    width = 480 / n_columns
+    segments = [Segment(0, 1, "across " * 12, 50, 780, 545, 792)]
+    for column in range(n_columns):
+        shift = draw(st.integers(0, 9))  # lines need not stand at one height in all columns
+        for row in range(draw(st.integers(8, 20))):
+            part = draw(st.floats(0.8, 1.0))
+            left, top = 50 + column * (width + 15), 760 - shift - 12 * row
+            number = len(segments)
+            text = f"c{column} r{row} some words of a line"
+            segments.append(Segment(number, number + 1, text, left, top - 11, left + part * width, top))
+    order = [segment.text.strip() for segment in segments]
+    return draw(st.permutations(segments)), order
+
+
+@given(column_pages())
+def test_columns_are_read_in_order_however_they_were_drawn(page: tuple[list[Segment], list[str]]) -> None:
+    drawn, order = page
+    assert [line.text.strip() for line in lay_out([[segment] for segment in drawn])] == order

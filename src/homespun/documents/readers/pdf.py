@@ -11,9 +11,10 @@ from homespun.documents.document import Reading
 from homespun.documents.errors import UnreadableFile
 from homespun.documents.ocr import OcrError, OcrLine, OcrOptions, check_ocr, read_picture
 from homespun.documents.pulse import beat
+from homespun.documents.readers.pdf_headings import OutlineEntry
 from homespun.documents.readers.pdf_layout import Line, lay_out
 from homespun.documents.readers.pdf_page import Segment, read_page_text
-from homespun.documents.readers.pdf_text import OutlineEntry, put_together, without_running_lines
+from homespun.documents.readers.pdf_text import put_together, without_running_lines
 
 #: PDFium allows one call at a time in a process, whatever the document.
 PDFIUM_LOCK = threading.Lock()

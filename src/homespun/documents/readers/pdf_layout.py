@@ -20,6 +20,9 @@ _MIN_GUTTER = 6.0
 _MIN_VOTES = 4
 #: A page with more stretches of text than this is a drawing or a table, and columns are not looked for.
 _MAX_SEGMENTS = 1200
+#: So many whites are tried, and columns are looked for in columns so often.
+_MAX_GUTTERS = 6
+_MAX_DEPTH = 4
 #: Columns of prose have at least this mean of characters a line, and this part of lines that fill them.
 _PROSE_CHARACTERS = 14
 _FILLED_SHARE = 0.4
@@ -77,51 +80,40 @@ def lay_out(page_lines: Sequence[Sequence[Segment]]) -> list[Line]:
 # --- columns -----------------------------------------------------------------------------------
 
 
-def _column_flows(segments: list[Segment]) -> list[list[Sequence[Segment]]]:
-    """The page as bands from top to bottom, columns in them one after the other; empty without columns."""
-    gutters = _gutters(segments) if len(segments) <= _MAX_SEGMENTS else []
-    if not gutters:
+def _column_flows(segments: list[Segment], depth: int = 0) -> list[list[Sequence[Segment]]]:
+    """The text as bands from top to bottom, columns in them one after the other; empty without columns.
+
+    The clearest white between columns divides first, then each part is looked at by itself.
+    """
+    if len(segments) > _MAX_SEGMENTS or depth > _MAX_DEPTH:
         return []
-    bands: list[list[Segment]] = [[]]
+    for gutter in _gutters(segments):
+        bands = [_columns(band, gutter) for band in _bands(segments, gutter)]
+        if all(len(parts) == 1 for parts in bands):
+            continue
+        flows: list[list[Sequence[Segment]]] = []
+        for parts in bands:
+            for part in parts:
+                flows += _column_flows(part, depth + 1) or [_by_height(part)]
+        return flows
+    return []
+
+
+def _bands(segments: list[Segment], gutter: float) -> list[list[Segment]]:
+    """Stretches of lines that keep the gutter free, and stretches that run across it, from the top."""
+    bands: list[list[Segment]] = []
+    crossed = None
     for segment in sorted(segments, key=lambda segment: (-segment.top, segment.left)):
-        if any(segment.left < gutter - 2 and segment.right > gutter + 2 for gutter in gutters):
-            bands += [[segment], []]
-        else:
-            bands[-1].append(segment)
-    flows: list[list[Sequence[Segment]]] = []
-    has_columns = False
-    for band in bands:
-        columns = _columns(band, gutters)
-        if len(columns) > 1:
-            has_columns = True
-            flows += [_by_height(column) for column in columns]
-        elif band and flows and not has_columns:
-            flows[-1] += _by_height(band)
-        elif band:
-            flows.append(_by_height(band))
-    return _joined_bands(flows) if has_columns else []
-
-
-def _joined_bands(flows: list[list[Sequence[Segment]]]) -> list[list[Sequence[Segment]]]:
-    """Bands of one line each that follow each other are one flow: a paragraph across the page."""
-    joined: list[list[Sequence[Segment]]] = []
-    for flow in flows:
-        if joined and len(flow) == 1 and _is_next(joined[-1][-1], flow[0]):
-            joined[-1] += flow
-        else:
-            joined.append(list(flow))
-    return joined
-
-
-def _is_next(above: Sequence[Segment], below: Sequence[Segment]) -> bool:
-    one, other = above[0], below[0]
-    return (
-        one.top > other.top and abs(one.left - other.left) < 2 * one.height and one.right > other.left + 200
-    )
+        crosses = segment.left < gutter - 2 and segment.right > gutter + 2
+        if crosses != crossed:
+            bands.append([])
+            crossed = crosses
+        bands[-1].append(segment)
+    return bands
 
 
 def _gutters(segments: list[Segment]) -> list[float]:
-    """Middles of the vertical white that at least four lines have on their right, from left to right."""
+    """Where vertical white is that at least four lines have on their right, the white of most lines first."""
     votes: dict[int, int] = {}
     for segment in segments:
         beside = [
@@ -145,17 +137,15 @@ def _gutters(segments: list[Segment]) -> list[float]:
         most = max(votes[place] for place in run)
         best = [place for place in run if votes[place] == most]
         # Short lines make the white wider in places; its right edge is where the next column begins.
-        gutters.append(max(best) - min(_MIN_GUTTER, len(best)) / 2)
-    return gutters
+        gutters.append((most, max(best) - min(_MIN_GUTTER, len(best)) / 2))
+    return [gutter for _, gutter in sorted(gutters, reverse=True)[:_MAX_GUTTERS]]
 
 
-def _columns(band: list[Segment], gutters: list[float]) -> list[list[Segment]]:
-    """A band divided at the gutters; one part if its parts are no columns of prose."""
-    columns: list[list[Segment]] = [[] for _ in range(len(gutters) + 1)]
-    for segment in band:
-        columns[sum(segment.left > gutter - 1 for gutter in gutters)].append(segment)
-    columns = [column for column in columns if column]
-    return columns if len(columns) > 1 and all(map(_is_prose, columns)) else [band]
+def _columns(band: list[Segment], gutter: float) -> list[list[Segment]]:
+    """A band divided at the gutter; one part if its parts are no columns of prose."""
+    left = [segment for segment in band if segment.left <= gutter - 1]
+    right = [segment for segment in band if segment.left > gutter - 1]
+    return [left, right] if _is_prose(left) and _is_prose(right) else [band]
 
 
 def _is_prose(column: list[Segment]) -> bool:
