@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("homespun.cli.run", "Let a model write: one prompt, or a chat."),
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
+    "embedders": ("homespun.cli.embedders", "List, show, add and remove embedders."),
     "keys": ("homespun.cli.keys", "Keep, list and remove keys of remote servers."),
     "pull": (
         "homespun.cli.pull",

@@ -42,6 +42,12 @@ def start(settings: dict[str, Any]) -> Any:
     params.cache_type_v = cache_type
     if settings["cache_type"] == "f32":  # its fused attention rounds: up to 0.1 nats on a float32 model
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    if settings.get("embedding"):
+        params.embedding = True
+        params.n_batch = params.n_ubatch = settings["n_context"] // settings["n_slots"]  # a text is one batch
+        if settings.get("pooling"):
+            name = f"LLAMA_POOLING_TYPE_{settings['pooling'].upper()}"
+            params.pooling_type = getattr(xllamacpp.llama_pooling_type, name)
     adapters = []
     for path in settings["adapter_paths"]:
         adapter = xllamacpp.CommonAdapterLoraInfo()

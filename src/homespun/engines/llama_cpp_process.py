@@ -24,7 +24,10 @@ QUIET, TALKATIVE = 1, 3  # llama.cpp's verbosity
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """What the server is started with; all sizes are set, none is left to its defaults."""
+    """What the server is started with; all sizes are set, none is left to its defaults.
+
+    With `embedding` it gives vectors, pooled as the model's file says or by `pooling` (mean, cls or last).
+    """
 
     model_path: Path
     n_context: int
@@ -32,6 +35,8 @@ class ServerSettings:
     n_threads: int
     cache_type: str
     device: str = "auto"
+    embedding: bool = False
+    pooling: str = ""
 
 
 class LlamaCppProcess:
@@ -53,6 +58,8 @@ class LlamaCppProcess:
             "n_threads": settings.n_threads,
             "cache_type": settings.cache_type,
             "device": settings.device,
+            "embedding": settings.embedding,
+            "pooling": settings.pooling,
             "adapter_paths": [str(path) for path in adapter_paths],
         }
         answer = self._launch({**started, "verbosity": QUIET})

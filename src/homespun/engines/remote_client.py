@@ -55,6 +55,22 @@ class RemoteClient:
             finally:
                 stream.close()
 
+    def embeddings(self, texts: list[str]) -> list[list[float]]:
+        """The server's vectors of texts, in their order.
+
+        Raises:
+            RemoteError: any failure, in one sentence.
+        """
+        self._pace.wait()
+        with self.told():
+            answer = self._client.embeddings.create(
+                model=self.remote.model, input=texts, encoding_format="float"
+            )
+            rows = sorted(answer.data, key=lambda row: row.index)
+            if [row.index for row in rows] != list(range(len(texts))):
+                raise ValueError(f"{len(texts)} texts were sent, and {len(rows)} vectors came")
+            return [[float(value) for value in row.embedding] for row in rows]
+
     def close(self) -> None:
         """Close its connections."""
         self._client.close()

@@ -5,6 +5,7 @@ copied as a whole.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
@@ -224,6 +225,47 @@ class Home:
 
         self._registry.change(change)
         return embedder
+
+    @property
+    def default_embedder(self) -> str | None:
+        """Name of the embedder that new libraries get when none is named."""
+        return self._registry.read().default_embedder
+
+    def set_default_embedder(self, name: str) -> None:
+        """Give new libraries this embedder when none is named.
+
+        Raises:
+            UnknownModelError: no such embedder.
+        """
+
+        def change(state: RegistryState) -> RegistryState:
+            return replace(state, default_embedder=pick_entry(state.embedders, name, "embedder")[0])
+
+        self._registry.change(change)
+
+    def remove_embedder(self, name: str) -> RegisteredEmbedder:
+        """Forget an embedder, and delete its folder in the home.
+
+        Raises:
+            UnknownModelError: no such embedder.
+        """
+        removed: list[RegisteredEmbedder] = []
+
+        def change(state: RegistryState) -> RegistryState:
+            found, entry = pick_entry(state.embedders, name, "embedder")
+            removed.append(self._embedder(found, entry))
+            left = {key: value for key, value in state.embedders.items() if key != found}
+            kept = state.default_embedder in left
+            default = state.default_embedder if kept else next(iter(sorted(left)), None)
+            return replace(state, embedders=left, default_embedder=default)
+
+        self._registry.change(change)
+        path = Path(os.path.normpath(removed[0].path))
+        if path.is_symlink():
+            path.unlink()
+        elif path != self.embedders_path and path.is_relative_to(self.embedders_path):
+            shutil.rmtree(path, ignore_errors=True)
+        return removed[0]
 
     def _known(self, digest: str, name: str | None) -> RegisteredModel | None:
         """The registered model with these bytes, unless another name is asked for."""

@@ -2,28 +2,33 @@
 
 from homespun.models.home import Home
 from homespun.models.registry import RegisteredEmbedder
-from homespun.retrieval.embedder import open_embedder
+from homespun.retrieval.embedders.opening import open_registered
 from homespun.retrieval.errors import EmbedderError
 from homespun.retrieval.library import Library, library_names
+from homespun.retrieval.reindex import other_embedder
 
 
-def open_library(home: Home, name: str, *, create: bool = False) -> Library:
+def open_library(home: Home, name: str, *, create: bool = False, embedder: str | None = None) -> Library:
     """Open a library for searching and ingesting.
 
     Args:
         home: where libraries and embedders are.
         name: of the library.
-        create: make it if it is not there, then with the home's default embedder.
+        create: make it if it is not there.
+        embedder: of a new library, by name; the home's default one if None. An old library has its own.
 
     Raises:
-        LibraryError: no such library.
+        LibraryError: no such library, or one of another embedder; with what another one would cost.
         EmbedderError: the home has no embedder yet, or not the one that made the library.
     """
-    is_new = create and name not in library_names(home)
-    known = None if is_new else Library.open(home, name).facts.embedder_name
-    registered = find_embedder(home, known)
-    embedder = open_embedder(registered.path, cache_path=home.cache_path / "openvino", name=registered.name)
-    return Library.open(home, name, embedder, create=create)
+    if create and name not in library_names(home):
+        chosen = home.embedder(embedder) if embedder else find_embedder(home)
+        return Library.open(home, name, open_registered(home, chosen), create=True)
+    library = Library.open(home, name)
+    opened = open_registered(home, find_embedder(home, embedder or library.facts.embedder_name))
+    if opened.identity != library.facts.embedder_identity:
+        raise other_embedder(library, opened)
+    return Library.open(home, name, opened)
 
 
 def find_embedder(home: Home, name: str | None = None) -> RegisteredEmbedder:

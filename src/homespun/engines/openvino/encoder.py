@@ -62,7 +62,7 @@ class Encoder:
         """
         options = options or EmbedderOptions()
         config = EncoderConfig.from_folder(path)
-        if options.precision == "auto" and cache_path is not None:
+        if options.precision == "auto":
             options = replace(options, precision=chosen_precision(path, config, options, cache_path))
         compiled = compile_encoder(path, config, options, cache_path)
         return cls(compiled, config, options.batch_size, _dense_size(path))
