@@ -79,6 +79,44 @@ def test_equal_to_transformers(cross, transformers_logits):
     assert cross.scores(QUERY, []).shape == (0,)
 
 
+def test_roberta_equals_transformers(tmp_path):
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
+
+    words = {
+        word: number
+        for number, word in enumerate(["<s>", "<pad>", "</s>", "<unk>", "how", "much", "a", "b", "c", "d"])
+    }
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    torch.manual_seed(2)
+    config = XLMRobertaConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=40,
+        type_vocab_size=1,
+        initializer_range=0.4,
+        num_labels=1,
+    )
+    model = XLMRobertaForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    texts = ["a b", "c", "d d b a how"]
+    with torch.no_grad():
+        expected = [
+            float(model(torch.tensor([tokenizer.encode("how much", text).ids])).logits[0, 0])
+            for text in texts
+        ]
+    assert np.ptp(expected) > 0.05
+    found = CrossEncoder.open(tmp_path, EmbedderOptions(precision="f32")).scores("how much", texts)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_a_long_passage_counts_by_its_best_window(cross, transformers_logits):
     words = [f"{number}" for number in range(100)]
     # 64 positions less [CLS], two [SEP] and the question; windows overlap by 32 tokens.

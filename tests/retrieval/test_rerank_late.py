@@ -1,5 +1,7 @@
 """Late interaction: max-sim by hand, the states against transformers, long and empty texts."""
 
+import subprocess
+import sys
 from itertools import permutations
 
 import numpy as np
@@ -82,3 +84,16 @@ def test_odd_questions_and_texts_get_numbers(late, query):
 def test_rare_words_count_more(starter_embedder):
     late = LateInteraction.open(starter_embedder, EmbedderOptions(precision="f32"))
     assert int(np.argmax(late.scores(QUERY, TEXTS))) == 1
+
+
+def test_a_program_that_keeps_it_to_its_end_ends_well(starter_embedder):
+    code = (
+        "from pathlib import Path\n"
+        "from homespun.engines.openvino.encoder import Encoder\n"
+        "from homespun.retrieval.rerank_late import LateInteraction\n"
+        f"path = Path({str(starter_embedder)!r})\n"
+        "late, encoder = LateInteraction.open(path), Encoder.open(path)\n"
+        "late.scores('a', ['b']), encoder.encode([[101, 102]])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 """A cross-encoder of the user's own: a model trained to score a question and a passage read together.
 
 Nogueira and Cho, "Passage Re-ranking with BERT" (2019). It runs from a Hugging Face folder of a BERT
-sequence classifier with one label, such as those of the ms-marco-MiniLM family.
+or (XLM-)RoBERTa sequence classifier with one label, such as the ms-marco-MiniLM and bge-reranker families.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homespun.progress import Progress, no_progress
-from homespun.retrieval.rerank_tokens import Frame, frame_of, plain_ids, read_tokenizer, windows
+from homespun.retrieval.rerank_tokens import PairFrame, pair_frame_of, plain_ids, read_tokenizer, windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -42,7 +42,7 @@ class CrossEncoder:
         self.name = name
         self.classifier = classifier
         self._tokenizer = tokenizer
-        self._frame = frame_of(tokenizer)
+        self._frame = pair_frame_of(tokenizer)
 
     @classmethod
     def open(
@@ -69,8 +69,7 @@ class CrossEncoder:
         if not texts:
             return np.zeros(0, np.float32)
         query_ids, *passages = plain_ids(self._tokenizer, [query, *texts])
-        # [CLS] question [SEP] passage [SEP]: the passage's own frame has no first part.
-        free = self.classifier.max_tokens - self._frame.n_tokens - len(self._frame.after)
+        free = self.classifier.max_tokens - self._frame.n_tokens
         questions = windows(len(query_ids), free // 2, 0) or [(0, 0)]
         rows: list[list[int]] = []
         n_first: list[int] = []
@@ -87,7 +86,7 @@ class CrossEncoder:
         return best.mean(axis=1)
 
 
-def _pair(frame: Frame, query: Sequence[int], passage: Sequence[int]) -> tuple[list[int], int]:
-    """Both texts in one row, and the number of tokens that belong to the first."""
-    first = [*frame.before, *query, *frame.after]
+def _pair(frame: PairFrame, query: Sequence[int], passage: Sequence[int]) -> tuple[list[int], int]:
+    """Both texts in one row, and the number of tokens that belong to the first (BERT's way to count)."""
+    first = [*frame.before, *query, *frame.between]
     return [*first, *passage, *frame.after], len(first)

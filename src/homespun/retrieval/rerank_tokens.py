@@ -27,6 +27,20 @@ class Frame:
         return len(self.before) + len(self.after)
 
 
+@dataclass(frozen=True)
+class PairFrame:
+    """The special tokens before, between and after two texts that are read together."""
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens in all."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+
 def read_tokenizer(path: Path) -> "Tokenizer":
     """The tokenizer.json of a folder; it neither cuts nor pads, and takes special tokens in text as text.
 
@@ -56,6 +70,19 @@ def frame_of(tokenizer: "Tokenizer") -> Frame:
     first = special.index(0)
     last = len(special) - special[::-1].index(0)
     return Frame(tuple(ids[:first]), tuple(ids[last:]))
+
+
+def pair_frame_of(tokenizer: "Tokenizer") -> PairFrame:
+    """What the tokenizer adds around and between two texts."""
+    encoding = tokenizer.encode("a", "a")
+    ids, special = list(encoding.ids), list(encoding.special_tokens_mask)
+    own = [place for place, is_special in enumerate(special) if not is_special]
+    gap = next((number for number in range(1, len(own)) if own[number] > own[number - 1] + 1), None)
+    if gap is None:  # no tokenizer of pairs sets nothing between them
+        raise EmbedderError(
+            "The tokenizer does not tell two texts apart.", remedy="Use another cross-encoder."
+        )
+    return PairFrame(tuple(ids[: own[0]]), tuple(ids[own[gap - 1] + 1 : own[gap]]), tuple(ids[own[-1] + 1 :]))
 
 
 def plain_ids(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:

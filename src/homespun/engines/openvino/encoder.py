@@ -14,6 +14,7 @@ from homespun.engines.errors import EngineError, WindowError
 from homespun.engines.openvino.encoder_choice import chosen_precision
 from homespun.engines.openvino.encoder_compile import EmbedderOptions, compile_encoder, product_precision
 from homespun.engines.openvino.encoder_config import EncoderConfig, dense_modules
+from homespun.engines.openvino.settings import free_at_exit
 from homespun.progress import Progress, no_progress
 
 __all__ = ["EmbedderOptions", "Encoder"]
@@ -44,6 +45,7 @@ class Encoder:
         self.max_tokens = config.n_positions
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self.precision = product_precision(compiled)
+        free_at_exit(self)
 
     @classmethod
     def open(

@@ -22,6 +22,7 @@ from homespun.engines.openvino.encoder_graph import (
     build_encoder,
     read_json,
 )
+from homespun.engines.openvino.settings import free_at_exit
 from homespun.progress import Progress, no_progress
 
 FloatArray = npt.NDArray[np.float32]
@@ -48,7 +49,8 @@ def build_token_encoder(config: EncoderConfig, tensors: Tensors) -> ov.Model:
 def build_pair_classifier(config: EncoderConfig, tensors: Tensors) -> ov.Model:
     """The graph from `input_ids`, `attention_mask` and `token_type_ids`, int64 (batch, length), to `logits`.
 
-    The head is BERT's own: a dense layer with tanh over the first token's state, and a linear layer.
+    The head is the family's own: a dense layer with tanh over the first token's state, and a linear layer.
+    BERT gives the second text another segment; RoBERTa's line does not.
 
     Returns:
         A model with one output: float32 (batch, n labels).
@@ -59,10 +61,12 @@ def build_pair_classifier(config: EncoderConfig, tensors: Tensors) -> ov.Model:
     model = build_encoder(config, tensors)
     segment_ids = ops.parameter([-1, -1], np.int64, name="token_type_ids")
     segment_ids.output(0).tensor.set_names({"token_type_ids"})
-    _add_segments(model, segment_ids, tensors)
+    is_bert = "classifier.weight" in tensors
+    if is_bert:
+        _add_segments(model, segment_ids, tensors)
     first = ops.gather(_named(model, TOKEN_STATES), np.int64(0), np.int64(1))
-    pooled = ops.tanh(_linear(first, tensors, "pooler.dense"))
-    logits = _linear(pooled, tensors, "classifier")
+    pooled = ops.tanh(_linear(first, tensors, "pooler.dense" if is_bert else "classifier.dense"))
+    logits = _linear(pooled, tensors, "classifier" if is_bert else "classifier.out_proj")
     logits.output(0).tensor.set_names({"logits"})
     parameters = [*model.get_parameters(), segment_ids]
     return ov.Model([ops.result(logits, name="logits")], parameters, "bert_pair_classifier")
@@ -86,7 +90,7 @@ def _linear(values: ov.Node, tensors: Tensors, name: str) -> ov.Node:
     if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[:1]:
         raise EngineError(
             f"The model has no layer {name!r}, which a cross-encoder has.",
-            remedy="Use a folder of a BERT sequence classifier.",
+            remedy="Use a folder of a BERT or RoBERTa sequence classifier.",
         )
     return ops.add(ops.matmul(values, ops.constant(weight), False, True), bias)
 
@@ -105,6 +109,7 @@ class _Head:
         self.config = config
         self.max_tokens = config.n_positions
         self.precision = product_precision(compiled)
+        free_at_exit(self)
 
     @classmethod
     def _open(
@@ -208,7 +213,7 @@ class PairClassifier(_Head):
     def open(
         cls, path: Path, options: EmbedderOptions | None = None, cache_path: Path | None = None
     ) -> "PairClassifier":
-        """Build and compile it from a Hugging Face folder of a BERT sequence classifier with one label.
+        """Build and compile it from a Hugging Face folder of a BERT or RoBERTa sequence classifier with one label.
 
         Raises:
             EngineError: another kind of model, more labels than one, or a file that is missing or damaged.

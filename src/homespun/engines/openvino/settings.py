@@ -1,10 +1,15 @@
 """The CPU plugin's settings, all set by us: its defaults differ from processor to processor."""
 
+import atexit
+import weakref
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 import openvino as ov
+
+#: Whoever holds a compiled model with several streams as `_compiled`.
+_HOLDERS: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 PrecisionName = Literal["f32", "bf16", "int8"]
 
@@ -59,3 +64,17 @@ def effective_precision(compiled: Any, precision: Precision) -> str:
     hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     group = int(compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE"))
     return f"{hint}, int8 activations" if precision.dynamic_group and group else str(hint)
+
+
+def free_at_exit(holder: Any) -> None:
+    """Have `holder._compiled` freed before the interpreter ends.
+
+    The threads of its streams abort the process otherwise, where a program keeps the holder to its end.
+    """
+    _HOLDERS.add(holder)
+
+
+@atexit.register
+def _free_all() -> None:
+    for holder in list(_HOLDERS):
+        holder._compiled = None
