@@ -96,3 +96,40 @@ def test_identity_is_of_content_not_of_place(starter_embedder, embedder, tmp_pat
 def test_no_embedder_there(tmp_path):
     with pytest.raises(EmbedderError):
         open_embedder(tmp_path / "nothing")
+
+
+def test_r3_prefixes_are_as_the_card_asks_and_others_get_none():
+    from homespun.retrieval.embedders.card import prefixes_of
+
+    e5 = prefixes_of({}, ["", "multilingual-e5-small"])
+    assert (e5.query, e5.passage, e5.are_stated) == ("query: ", "passage: ", False)
+    nomic = prefixes_of({"prompts": None}, ["nomic-ai/nomic-embed-text-v1.5"])
+    assert (nomic.query, nomic.passage) == ("search_query: ", "search_document: ")
+    bge = prefixes_of({}, ["BAAI/bge-small-en-v1.5"])
+    assert bge.query.startswith("Represent this sentence") and bge.passage == ""
+    stated = prefixes_of({"prompts": {"query": "Q ", "document": "D "}}, ["e5-small"])
+    assert (stated.query, stated.passage, stated.are_stated) == ("Q ", "D ", True)
+    plain = prefixes_of({}, ["all-MiniLM-L6-v2"])
+    assert (plain.query, plain.passage) == ("", "")
+
+
+def test_r3_a_family_without_prompts_gets_its_prefixes(starter_embedder, embedder, tmp_path):
+    (tmp_path / "e5-small-v2").symlink_to(starter_embedder)
+    prefixed = open_embedder(tmp_path / "e5-small-v2")
+    query, passage = (prefixed.embed(["fees"], kind)[0] for kind in ("query", "passage"))
+    assert query @ passage < 0.999 and prefixed.identity != embedder.identity
+    assert query @ embedder.embed(["query: fees"], "query")[0] > 0.9995
+
+
+def test_languages_of_a_card(tmp_path):
+    from homespun.retrieval.embedders.card import folder_languages
+
+    card = tmp_path / "README.md"
+    assert folder_languages(tmp_path, ["unknown"]) == ()
+    assert folder_languages(tmp_path, ["all-MiniLM-L6-v2"]) == ("en",)
+    card.write_text("---\nlanguage: de\nlicense: mit\n---\n# A card")
+    assert folder_languages(tmp_path, ["all-MiniLM-L6-v2"]) == ("de",)
+    card.write_text("---\ntags:\n- x\nlanguage:\n  - en\n  - fr\n---\n")
+    assert folder_languages(tmp_path, []) == ("en", "fr")
+    card.write_text("---\nlanguage: multilingual\n---\n")
+    assert folder_languages(tmp_path, ["all-MiniLM-L6-v2"]) == ()

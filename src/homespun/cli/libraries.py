@@ -50,11 +50,13 @@ def show(name: Name, as_json: Json = False) -> None:
     """Show a library's documents, and what of them could not be read."""
     from homespun.models.home import Home
     from homespun.retrieval.library import Library
+    from homespun.retrieval.notices import library_notices
 
     library = Library.open(Home.open(), name)
     documents = library.documents()
+    notices = library_notices(library)
     if as_json:
-        print_json({"library": library.facts, "documents": documents})
+        print_json({"library": library.facts, "documents": documents, "notices": notices})
         return
     print(f"{name}: embedder {library.facts.embedder_name}, {library.facts.dimensions} dimensions")
     rows = [
@@ -68,6 +70,8 @@ def show(name: Name, as_json: Json = False) -> None:
         for d in documents
     ]
     print(table(rows))
+    for notice in notices:
+        print(f"note: {notice}")
 
 
 @app.command()
