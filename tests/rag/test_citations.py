@@ -288,6 +288,17 @@ def test_word_holds_the_answer_its_sources_and_the_page(
     assert len(document.inline_shapes) == 1
 
 
+@pytest.mark.parametrize("name", ["a.md", "a.html", "a.docx"])
+def test_an_answer_that_found_nothing_is_written_too(tmp_path: Path, name: str) -> None:
+    made = Answer("Why?", "Nothing that answers this was found.", True, "quote", "asked for", "Why?")
+    path = export_answer(made, tmp_path / name)
+    data = path.read_bytes()
+    if name.endswith(".docx"):
+        data = zipfile.ZipFile(path).read("word/document.xml")
+    assert b"Nothing that answers this was found." in data
+    assert b"Sources" not in data
+
+
 def test_what_cannot_be_written_is_told(hostile: tuple[Answer, LitPage], tmp_path: Path) -> None:
     made, _ = hostile
     for name, said in {"a.odt": ".docx", "none/a.md": "no folder", "": "cannot be written"}.items():

@@ -19,7 +19,7 @@ _MIN_GUTTER = 6.0
 #: At least so many lines have the white beside them.
 _MIN_VOTES = 4
 #: A page with more stretches of text than this is a drawing or a table, and columns are not looked for.
-_MAX_SEGMENTS = 1200
+_MAX_SEGMENTS = 800
 #: So many whites are tried, and columns are looked for in columns so often.
 _MAX_GUTTERS = 6
 _MAX_DEPTH = 4
@@ -114,7 +114,7 @@ def _bands(segments: list[Segment], gutter: float) -> list[list[Segment]]:
 
 def _gutters(segments: list[Segment]) -> list[float]:
     """Where vertical white is that at least four lines have on their right, the white of most lines first."""
-    votes: dict[int, int] = {}
+    edges: list[tuple[float, int]] = []
     for segment in segments:
         beside = [
             other.left
@@ -124,20 +124,18 @@ def _gutters(segments: list[Segment]) -> list[float]:
             > 0.3 * min(other.height, segment.height)
         ]
         if beside and min(beside) - segment.right >= _MIN_GUTTER:
-            for place in range(round(segment.right), round(min(beside)) + 1):
-                votes[place] = votes.get(place, 0) + 1
-    runs: list[list[int]] = []
-    for place in sorted(place for place, n in votes.items() if n >= _MIN_VOTES):
-        if runs and place - runs[-1][-1] <= 1:
-            runs[-1].append(place)
-        else:
-            runs.append([place])
-    gutters = []
-    for run in runs:
-        most = max(votes[place] for place in run)
-        best = [place for place in run if votes[place] == most]
-        # Short lines make the white wider in places; its right edge is where the next column begins.
-        gutters.append((most, max(best) - min(_MIN_GUTTER, len(best)) / 2))
+            edges += [(segment.right, 1), (min(beside), -1)]
+    gutters: list[tuple[int, float]] = []
+    n = 0
+    begin, is_rising = 0.0, False
+    for edge, step in sorted(edges):
+        if step > 0:
+            begin = edge
+        elif is_rising and n >= _MIN_VOTES:
+            # Short lines make the white wider in places; its right edge is where the next column begins.
+            gutters.append((n, edge - min(_MIN_GUTTER, edge - begin) / 2))
+        is_rising = step > 0
+        n += step
     return [gutter for _, gutter in sorted(gutters, reverse=True)[:_MAX_GUTTERS]]
 
 
