@@ -26,7 +26,7 @@ from homespun.models.home import Home
 from homespun.models.starter import fetch_starter_embedder, fetch_starter_model
 from homespun.retrieval.embedder import open_embedder
 from homespun.retrieval.library import Library
-from homespun.retrieval.rerank import Reranker, blended, headed
+from homespun.retrieval.rerank import Reranker, blended, headed, z_scores
 from homespun.retrieval.search import SearchOptions, search
 from homespun.retrieval.sync import ingest
 from retrieval import holds_answer
@@ -64,7 +64,7 @@ def cases(
     for number, question in enumerate(questions, start=1):
         hits = search(library, question["question"], SearchOptions(n_hits=N_PASSAGES))
         texts = [
-            headed(hit.title, hit.passage.headings, hit.passage.text) if with_headings else hit.passage.text
+            headed(hit.passage.headings, hit.passage.text) if with_headings else hit.passage.text
             for hit in hits
         ]
         stages: dict[str, Sequence[float]] = {"search": [hit.score for hit in hits]}
@@ -81,6 +81,23 @@ def gain(found: Sequence[Case], weights: Mapping[str, float]) -> tuple[float, fl
     first = five = 0
     for case in found:
         order = np.argsort(-blended(case.stages, weights), kind="stable")
+        gold = np.array(case.is_gold)[order]
+        first += bool(gold[:1].any())
+        five += bool(gold[:5].any())
+    return first / len(found), five / len(found)
+
+
+def cascade(
+    found: Sequence[Case], names: Sequence[str], weights: Mapping[str, float], n_read: int
+) -> tuple[float, float]:
+    """hit@1 and hit@5 where the second reranker reads only the best after the first."""
+    first = five = 0
+    for case in found:
+        before = blended(case.stages, {"search": 1, names[0]: weights[names[0]]})
+        order = np.argsort(-before, kind="stable")
+        read = order[:n_read]
+        added = before[read] + weights[names[1]] * z_scores(np.asarray(case.stages[names[1]])[read])
+        order[:n_read] = read[np.argsort(-added, kind="stable")]
         gold = np.array(case.is_gold)[order]
         first += bool(gold[:1].any())
         five += bool(gold[:5].any())
@@ -122,6 +139,9 @@ def report(found: Sequence[Case], weights: Mapping[str, float]) -> dict[str, Any
         best = best_weights(found, some)
         rows[f"{label}, best: {' '.join(f'{n} {best[n]:g}' for n in some)}"] = gain(found, best)
     ceiling = sum(any(case.is_gold) for case in found) / len(found)
+    for n_read in (5, 8, 12):
+        if len(names) > 1:
+            rows[f"search + {names[0]}, then {names[1]} on {n_read}"] = cascade(found, names, weights, n_read)
     return {"n_questions": len(found), "hit@20": ceiling, "rows": rows}
 
 
@@ -133,7 +153,7 @@ def main() -> None:
     parser.add_argument("--cross", type=Path, help="folder of a cross-encoder; default: none")
     parser.add_argument("--questions", type=int, default=150)
     parser.add_argument("--cache", type=Path, help="where the library is kept for the next run")
-    parser.add_argument("--bare", action="store_true", help="rerankers read no title and headings")
+    parser.add_argument("--bare", action="store_true", help="rerankers read no headings")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     embedder_path = arguments.embedder or fetch_starter_embedder(Home.open())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homespun.retrieval.rerank import blended, headed, rerank, z_scores
+from homespun.retrieval.rerank import LATER_PASSAGES, blended, headed, rerank, z_scores
 from homespun.retrieval.rerank_model import best_window
 from homespun.retrieval.rerank_tokens import windows
 
@@ -92,6 +92,14 @@ def test_rerank_by_hand():
     assert rerank("q", ["a", "b", "c", "d"], [4, 3, 2, 1], [cheap], n_first=[3]).order == (1, 0, 2, 3)
 
 
+def test_later_rerankers_read_fewer():
+    texts = [f"{number:02}" for number in range(20)]
+    scores = {text: -float(text) for text in texts}
+    cheap, dear = Stated("cheap", 1.0, scores), Stated("dear", 1.0, scores)
+    assert rerank("q", texts, [-float(n) for n in range(20)], [cheap, dear]).order == tuple(range(20))
+    assert cheap.read == [texts] and dear.read == [texts[:LATER_PASSAGES]]
+
+
 def test_rerank_of_little():
     assert rerank("q", [], [], []).order == ()
     assert rerank("q", ["a", "b"], [1, 1], []).order == (0, 1)
@@ -100,5 +108,5 @@ def test_rerank_of_little():
 
 
 def test_headed_by_hand():
-    assert headed("Doses", ["Doses", " Children "], "250 mg") == "Doses > Children\n\n250 mg"
-    assert headed("", [""], "250 mg") == "250 mg"
+    assert headed(["Doses", " Children ", "Doses"], "250 mg") == "Doses > Children\n\n250 mg"
+    assert headed([""], "250 mg") == "250 mg"

@@ -52,7 +52,7 @@ def test_of_a_long_passage_the_best_part_is_read(engine):
 def test_headings_are_read_whatever_part_is(engine):
     filler = "Opening times are on the door. " * 20
     reranker = QueryLikelihood(engine, passage_tokens=40)
-    under = reranker.scores(QUERY, [headed("Paracetamol", ["Doses for children"], filler), filler])
+    under = reranker.scores(QUERY, [headed(["Paracetamol", "Doses for children"], filler), filler])
     assert under[0] > under[1] + 0.3
 
 

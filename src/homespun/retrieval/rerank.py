@@ -15,6 +15,9 @@ from homespun.progress import Progress, no_progress
 
 FloatArray = npt.NDArray[np.float32]
 
+#: Passages that every reranker but the first reads: `python bench/calibrate_rerank.py DATA` finds what 20 find.
+LATER_PASSAGES = 12
+
 
 class Reranker(Protocol):
     """Whatever scores passages by reading each together with, or against, the question."""
@@ -38,12 +41,13 @@ class Reranker(Protocol):
         """
 
 
-def headed(title: str, headings: Sequence[str], text: str) -> str:
-    """What rerankers should read of a passage: title and headings in one line, a blank line, the text.
+def headed(headings: Sequence[str], text: str) -> str:
+    """What rerankers should read of a passage: its headings in one line, a blank line, the text.
 
-    A passage seldom repeats what it stands under, and questions ask for it.
+    A passage seldom repeats what it stands under, and questions ask for it. A title that is no heading (the
+    first line of plain text) gains nothing there.
     """
-    above = " > ".join(dict.fromkeys(line.strip() for line in (title, *headings) if line.strip()))
+    above = " > ".join(dict.fromkeys(line.strip() for line in headings if line.strip()))
     return f"{above}\n\n{text}" if above else text
 
 
@@ -110,7 +114,7 @@ def rerank(
         texts: of the passages, the search's best first.
         first_scores: of the search, as many.
         rerankers: in the order in which they work.
-        n_first: passages that each reads at most; none given: all.
+        n_first: passages that each reads at most; none given: the first reads all, the others `LATER_PASSAGES`.
 
     Raises:
         ValueError: unequal numbers of texts and scores, or of rerankers and n_first.
@@ -120,7 +124,8 @@ def rerank(
     order = list(range(len(texts)))
     blend = dict(enumerate(map(float, z_scores(first_scores))))
     stages: dict[str, dict[int, float]] = {}
-    for reranker, n_read in zip(rerankers, n_first or [len(texts)] * len(rerankers), strict=True):
+    n_first = n_first or [len(texts), *[LATER_PASSAGES] * len(rerankers)][: len(rerankers)]
+    for reranker, n_read in zip(rerankers, n_first, strict=True):
         read = order[: max(0, n_read)]
         scores = reranker.scores(query, [texts[place] for place in read], progress)
         stages[reranker.name] = {place: float(score) for place, score in zip(read, scores, strict=True)}
