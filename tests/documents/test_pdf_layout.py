@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from homespun.documents.errors import UnreadableFile
-from homespun.documents.ocr import OcrError, OcrOptions, find_tesseract, installed_languages
+from homespun.documents.ocr import OcrError, OcrOptions, check_ocr, find_tesseract, installed_languages
 from homespun.documents.page_image import PageImage, PageImageError, Sign, find_boxes, lit_page
+from homespun.documents.read import ReadOptions, read_document
 from homespun.documents.readers.pdf import read
 from homespun.documents.readers.pdf_layout import lay_out
 from homespun.documents.readers.pdf_page import Segment
@@ -363,7 +365,27 @@ def test_a_scan_is_read_and_lit() -> None:
 def test_a_language_that_is_not_there_is_named() -> None:
     assert "eng" in installed_languages()
     with pytest.raises(OcrError, match="no language xyz"):
+        check_ocr(OcrOptions(languages="xyz"))
+    with pytest.raises(UnreadableFile, match="no language xyz"):
         read(scan(SCANNED), OcrOptions(languages="xyz"))
+
+
+def test_typed_pages_are_read_where_scans_cannot_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import pypdfium2
+
+    monkeypatch.setattr("homespun.documents.ocr.find_tesseract", lambda: None)
+    installed_languages.cache_clear()
+    both, other = pypdfium2.PdfDocument(draw(two_columns)), pypdfium2.PdfDocument(scan(SCANNED))
+    both.import_pages(other)
+    both.save(tmp_path / "both.pdf")
+    other.close()
+    both.close()
+    document = read_document(tmp_path / "both.pdf", options=ReadOptions(ocr=True))
+    assert document.status == "partly read"
+    assert "The fee is paid" in document.text
+    assert "Page 2 of 2" in document.reason
+    assert "not installed" in document.reason
+    assert "--ocr" in read_document(tmp_path / "both.pdf").reason
 
 
 def test_ocr_options_check_themselves() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from homespun.documents.bundle import read_member
 from homespun.documents.document import Document, Reading, Status
 from homespun.documents.errors import UnreadableFile
-from homespun.documents.ocr import OcrError, OcrOptions
+from homespun.documents.ocr import OcrOptions
 from homespun.documents.readers import SUPPORTED_SUFFIXES, reader_for
 
 #: Files above this are refused: their text would not fit in memory several times over.
@@ -117,8 +117,6 @@ def _read_bytes_as(suffix: str, data: bytes, options: ReadOptions) -> Reading:
         reading = _read_pdf(data, options.recognition) if suffix == ".pdf" else reader_for(suffix)(data)
     except UnreadableFile:
         raise
-    except OcrError as error:
-        raise UnreadableFile(error.sentence()) from error
     except MemoryError as error:
         raise UnreadableFile(TOO_LARGE) from error
     except Exception as error:

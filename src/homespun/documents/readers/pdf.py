@@ -57,7 +57,6 @@ def read(data: bytes, ocr: OcrOptions | None = None) -> Reading:
 
     Raises:
         UnreadableFile: no page gives text.
-        OcrError: `ocr` is given and tesseract is not installed or lacks a language.
     """
     with open_pdf(data) as document:
         with PDFIUM_LOCK:
@@ -214,7 +213,10 @@ def _read_scans(
     document: Any, pages: list[_RawPage], unread: list[int], ocr: OcrOptions
 ) -> tuple[list[int], str]:
     """Put what tesseract reads in the place of pages without text; the pages left, and why."""
-    check_ocr(ocr)
+    try:
+        check_ocr(ocr)
+    except OcrError as error:  # the pages that have text are read all the same
+        return unread, error.sentence().rstrip(".")
     left: list[int] = []
     failure = ""
     for number in unread:
