@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from homespun.engines.openvino.encoder_compile import EmbedderOptions
+from homespun.models.home import Home
+from homespun.retrieval.errors import RetrievalError
 from homespun.retrieval.rerank_late import LateInteraction, max_sim, token_weights
+from homespun.retrieval.rerank_open import open_rerankers
 
 QUERY = "How much paracetamol may a child of six years take?"
 TEXTS = (
@@ -79,6 +82,19 @@ def test_odd_questions_and_texts_get_numbers(late, query):
     scores = late.scores(query, ["", " \n", "a", "[MASK]\udfff"])
     assert scores.shape == (4,) and np.isfinite(scores).all()
     assert late.scores(query, []).shape == (0,)
+
+
+def test_opened_by_name(late, starter_embedder, home: Home):
+    path = home.embedders_path / "minilm"
+    path.mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (path / name).symlink_to(starter_embedder / name)
+    home.register_embedder("minilm", path, "digest")
+    with open_rerankers(home, ["late"]) as (opened,):
+        assert int(np.argmax(opened.scores(QUERY, TEXTS))) == 1
+    (path / "model.safetensors").unlink()
+    with pytest.raises(RetrievalError, match="states of single tokens"), open_rerankers(home, ["late"]):
+        pass
 
 
 def test_rare_words_count_more(starter_embedder):

@@ -48,7 +48,14 @@ def _open(
     if kind == "late":
         from homespun.retrieval.rerank_late import LateInteraction
 
-        return LateInteraction.open(find_embedder(home, embedder).path, cache_path=cache_path)
+        found = find_embedder(home, embedder)
+        if not (found.path / "model.safetensors").is_file():
+            raise RetrievalError(
+                f"The embedder {found.name} does not give the states of single tokens, which this compares.",
+                where=str(found.path),
+                remedy="Rerank by the language model, or not at all.",
+            )
+        return LateInteraction.open(found.path, cache_path=cache_path)
     if kind == "model":
         from homespun.engines.load import load_engine
         from homespun.retrieval.rerank_model import QueryLikelihood
