@@ -1,5 +1,6 @@
 """Searching: field cases R2, R4, R5, R6, part of R7, and queries of every kind."""
 
+import numpy as np
 import pytest
 
 from homespun.documents.split import SplitOptions
@@ -105,7 +106,7 @@ def test_passages_are_their_text_with_overlap_emoji_and_repeats(library, folder)
     (folder / "odd.txt").write_bytes(text.encode())
     ingest(library, [folder], IngestOptions(split=SplitOptions(target_tokens=40, overlap_tokens=15)))
     assert library.text("odd.txt") == text
-    hits = search(library, "paragraph 日本語", SearchOptions(n_hits=100))
+    hits = search(library, "paragraph 日本語", SearchOptions(n_hits=100, collapse=False))
     assert len(hits) > 10
     for hit in hits:
         assert text[hit.passage.start : hit.passage.end] == hit.passage.text
@@ -135,3 +136,76 @@ def test_an_unrelated_question_scores_low(clinic):
     far = search(clinic, "Why is the sky blue?")[0]
     assert far.keyword_score == 0
     assert far.vector_score < 0.35 < near.vector_score
+
+
+def test_exact_codes_and_quotations_come_first(library, folder):
+    for number in range(30):
+        (folder / f"part{number}.txt").write_text(
+            f"The pump part AB-{1000 + number} is made of steel by hand."
+        )
+    (folder / "guide.txt").write_text(
+        "Which pump part should be ordered? The pump parts guide about pump parts."
+    )
+    (folder / "quote.txt").write_text("He said that the pump never sleeps at night.")
+    ingest(library, [folder])
+    first = search(library, "Which pump part is ab-1017?")[0]
+    assert first.passage.document == "part17.txt" and first.stages["exact"] == 1
+    assert "exact" not in search(library, "Which pump part is ab-1017?", SearchOptions(exact=False))[0].stages
+    assert search(library, 'guide to pump parts "pump never sleeps"')[0].passage.document == "quote.txt"
+
+
+def test_nearly_the_same_text_is_given_once_and_all_its_places_are_named(library, folder):
+    (folder / "a.txt").write_text("The fee is 40 pounds a visit, to be paid in cash at the desk.")
+    (folder / "b.txt").write_text("The fee is 40 pounds a visit, to be paid in cash at the desk!")
+    (folder / "c.txt").write_text("The fee is 90 pounds for a whole night in the ward.")
+    ingest(library, [folder])
+    hits = search(library, "What is the fee?")
+    assert sorted((hit.passage.document, hit.also_in) for hit in hits) == [
+        ("a.txt", ("b.txt",)),
+        ("c.txt", ()),
+    ]
+    assert len(search(library, "What is the fee?", SearchOptions(collapse=False))) == 3
+
+
+def test_words_beside_a_passage_count_less_than_its_own(library, folder):
+    text = "Quokkas live in the west.\n\nThey eat leaves and grass.\n\nBoats go twice a day."
+    (folder / "a.txt").write_text(text)
+    ingest(library, [folder], IngestOptions(split=SplitOptions(target_tokens=8)))
+    hits = search(library, "quokkas", SearchOptions(keyword_weight=1))
+    assert [hit.passage.text.split()[0] for hit in hits] == ["Quokkas", "They"]
+    assert hits[0].stages == {
+        "fused": 1.0,
+        "keywords": hits[0].keyword_score,
+        "vectors": hits[0].vector_score,
+    }
+
+
+def test_endings_of_german_and_russian_words_do_not_matter(library, folder):
+    german = "Die Häuser in der Straße sind alt, und die Kinder spielen nicht mit dem Ball auf dem Hof."
+    (folder / "de.txt").write_text(german)
+    (folder / "ru.txt").write_text("Пациент принимает лекарства утром.")
+    (folder / "en.txt").write_text("The children are playing with a ball in the yard of the old school.")
+    ingest(library, [folder])
+    for query, document in (
+        ("Haus", "de.txt"),
+        ("strasse", "de.txt"),
+        ("лекарство", "ru.txt"),
+        ("play", "en.txt"),
+    ):
+        found = search(library, query, SearchOptions(keyword_weight=1))
+        assert [hit.passage.document for hit in found] == [document], query
+
+
+class _Backwards:
+    name, weight = "backwards", 100.0
+
+    def scores(self, query, texts, progress=None):
+        return np.arange(len(texts), dtype=np.float32)
+
+
+def test_rerankers_change_the_order_and_tell_their_scores(clinic):
+    plain = search(clinic, "How much do children pay?")
+    again = search(clinic, "How much do children pay?", rerankers=[_Backwards()])
+    assert [hit.passage for hit in again] == [hit.passage for hit in reversed(plain)]
+    assert [hit.score for hit in again] == [hit.score for hit in plain]
+    assert again[0].stages["backwards"] == len(plain) - 1

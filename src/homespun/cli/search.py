@@ -17,6 +17,7 @@ def search(
     options: SearchOptions,
     query: Annotated[str, typer.Argument(help="what to look for")],
     library: LibraryName = "default",
+    explain: Annotated[bool, typer.Option("--explain", help="show the score of every stage")] = False,
     as_json: Json = False,
 ) -> None:
     """Find the passages of a library that fit a query."""
@@ -38,3 +39,7 @@ def search(
         )
         print(f"{number:>2}. {place}{heading}  [{ranks}]")
         print("    " + " ".join(hit.passage.text.split())[:240])
+        if hit.also_in:
+            print(f"    also in: {', '.join(hit.also_in)}")
+        if explain:
+            print("    " + ", ".join(f"{stage} {score:.3g}" for stage, score in hit.stages.items()))

@@ -86,10 +86,12 @@ class GroupWriter:
             return
         numbers: dict[str, int] = {}
         stored = []
-        for (document, passage), vector in zip(rows.passages, vectors, strict=True):
+        for place, ((document, passage), vector) in enumerate(zip(rows.passages, vectors, strict=True)):
             number = numbers.get(document.content_id, 0)
             numbers[document.content_id] = number + 1
-            stored.append(_passage_row(document, passage, number, vector))
+            beside = (rows.beside(place, -1), rows.beside(place, 1))
+            keywords = passage_keywords(document.title, passage, *beside)
+            stored.append(_passage_row(document, passage, number, keywords, vector))
         documents = [asdict(document) for document in rows.documents]
         self._library.tables.write(Group(documents, rows.texts, stored))
 
@@ -102,6 +104,14 @@ class _Rows:
         self.texts: list[dict[str, Any]] = []
         self.passages: list[tuple[LibraryDocument, Passage]] = []
         self._started = time.monotonic()
+
+    def beside(self, place: int, step: int) -> Passage | None:
+        """The passage before (-1) or after (1) one, if it is of the same content."""
+        other = place + step
+        if not 0 <= other < len(self.passages):
+            return None
+        same = self.passages[other][0].content_id == self.passages[place][0].content_id
+        return self.passages[other][1] if same else None
 
     def is_full(self) -> bool:
         return (
@@ -124,7 +134,9 @@ def embedded_text(passage: Passage, limit: TokenLimit) -> str:
     return passage.text
 
 
-def _passage_row(document: LibraryDocument, passage: Passage, number: int, vector: Any) -> dict[str, Any]:
+def _passage_row(
+    document: LibraryDocument, passage: Passage, number: int, keywords: str, vector: Any
+) -> dict[str, Any]:
     return {
         "content_id": document.content_id,
         "number": number,
@@ -133,6 +145,6 @@ def _passage_row(document: LibraryDocument, passage: Passage, number: int, vecto
         "page": passage.page,
         "headings": list(passage.headings),
         "text": passage.text,
-        "keywords": passage_keywords(document.title, passage),
+        "keywords": keywords,
         "vector": vector,
     }

@@ -1,37 +1,48 @@
-"""What of a passage keywords are looked for in, and how it is written for the keyword index.
+"""What of a passage keywords are looked for in, and a question's words for the keyword index."""
 
-The index divides text at spaces and punctuation, folds accents and cuts English endings. Scripts that
-are written without spaces get overlapping pairs of characters instead of words, in passages and queries
-alike (the bigrams of Chinese and Japanese retrieval; Nie et al., "On the use of words and n-grams for
-Chinese information retrieval", 2000).
-"""
-
-import re
+from collections.abc import Sequence
 
 from homespun.documents.document import Document
 from homespun.documents.split import Passage
+from homespun.retrieval.analysis import analysed, codes, latin_language
 
 #: A first line longer than this is no title.
 _MAX_TITLE_CHARS = 200
-
-#: Thai, Lao, Burmese, Khmer; kana, Han, and their extensions.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003134f]+"
-)
-
-
-def keyword_query(query: str) -> str:
-    """A question as the keyword index gets it."""
-    return _UNSPACED.sub(lambda match: f" {' '.join(_pairs(match.group()))} ", _clean(query))
+#: A passage's own words and headings count so many times as the words of the passages beside it: a question's
+#: words are often spread over a few sentences. Chosen on training questions of two sets, BM25 and vectors
+#: together, passages of 90 tokens: COVID-QA's span inside the first 900 / 180 words 0.845 / 0.677 instead of
+#: 0.809 / 0.643; MedQuAD's section first 0.70 instead of 0.66.
+_OWN_TIMES = 3
+#: Before the name of each language of a library's passages other than English, as a word of the index.
+LANGUAGE_MARK = "language:"
 
 
-def passage_keywords(title: str, passage: Passage) -> str:
-    """All that a passage can be found by: the document's title, the headings above it, its text."""
-    lines = [title, *(heading for heading in passage.headings if heading != title), passage.text]
-    text = _clean("\n".join(line for line in lines if line))
-    # Single characters too, so that a question of one character finds something.
-    return _UNSPACED.sub(lambda match: f" {' '.join([*_pairs(match.group()), *match.group()])} ", text)
+def passage_keywords(
+    title: str, passage: Passage, before: Passage | None = None, after: Passage | None = None
+) -> str:
+    """All that a passage can be found by, as words with spaces between them.
+
+    Args:
+        title: of its document.
+        passage: its headings and text count.
+        before, after: the passages beside it in the document; their text counts less than its own, and
+            only where they stand under the same headings.
+    """
+    near = [other.text for other in (before, after) if other and other.headings == passage.headings]
+    language = latin_language(passage.text)
+    heads = [title, *(heading for heading in passage.headings if heading != title)]
+    words = analysed("\n".join([*heads, passage.text]), [language]) * _OWN_TIMES
+    for text in near:
+        own_codes = set(codes(text))  # a code is where it stands, not beside it
+        words += [word for word in analysed(text, [language]) if word not in own_codes]
+    if language != "english":
+        words.append(LANGUAGE_MARK + language)
+    return " ".join([*words, *_single_signs(passage.text)])
+
+
+def keyword_query(query: str, languages: Sequence[str] = ("english",)) -> str:
+    """A question as the keyword index gets it: each word once, in the forms of all given languages."""
+    return " ".join(dict.fromkeys(analysed(query, languages)))
 
 
 def document_title(document: Document) -> str:
@@ -42,9 +53,7 @@ def document_title(document: Document) -> str:
     return first if len(first) <= _MAX_TITLE_CHARS else ""
 
 
-def _clean(text: str) -> str:
-    return text.replace("\x00", " ").encode("utf-8", "replace").decode("utf-8")
-
-
-def _pairs(run: str) -> list[str]:
-    return [run[index : index + 2] for index in range(len(run) - 1)] or [run]
+def _single_signs(text: str) -> list[str]:
+    """Signs of scripts without spaces one by one, so that a question of one sign finds something."""
+    pairs = (word for word in analysed(text) if len(word) == 2 and ord(word[0]) >= 0x0E00)
+    return list(dict.fromkeys(sign for pair in pairs for sign in pair))

@@ -33,6 +33,9 @@ _METADATA_CACHE_BYTES = 32 << 20
 #: Old states of the tables stay this long, for readers that opened them before.
 _KEEP_VERSIONS = timedelta(hours=1)
 
+#: Another name for another way of cutting words: an index of an older name is made again.
+_KEYWORD_INDEX = "keywords_analysed"
+
 
 class LanceStore:
     """A `Store` in three tables of LanceDB.
@@ -211,8 +214,12 @@ class LanceStore:
 
     def _index_keywords(self) -> None:
         # An index that was made over no rows finds less, so it waits for the first ones.
-        if self._passages.count_rows() and not self._passages.list_indices():
-            self._passages.create_index("keywords", config=_keyword_index())
+        names = {index.name for index in self._passages.list_indices()}
+        if not self._passages.count_rows() or _KEYWORD_INDEX in names:
+            return
+        for name in names:
+            self._passages.drop_index(name)  # made when the index, not analysis.py, cut words
+        self._passages.create_index("keywords", config=_keyword_index(), name=_KEYWORD_INDEX)
 
 
 def _batches(table: Any, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -227,13 +234,14 @@ def _without_places(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _keyword_index() -> FTS:
+    """Words are what stands between spaces: what a word is was decided before."""
     return FTS(
-        language="English",
-        stem=True,
-        remove_stop_words=True,
-        ascii_folding=True,
-        lower_case=True,
-        max_token_length=40,
+        base_tokenizer="whitespace",
+        stem=False,
+        remove_stop_words=False,
+        ascii_folding=False,
+        lower_case=False,
+        max_token_length=None,
         with_position=False,
     )
 

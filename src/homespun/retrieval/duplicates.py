@@ -1,0 +1,35 @@
+"""Texts that are nearly the same, found among a few."""
+
+import re
+from collections.abc import Sequence
+
+#: Texts that share so much of their words in order are one (runs of three words; Broder, "On the resemblance
+#: and containment of documents", 1997).
+_SAME = 0.8
+_RUN = 3
+
+
+def collapsed(texts: Sequence[str]) -> list[list[int]]:
+    """The places of the texts, those of nearly the same text together; groups in the order of their first."""
+    groups: list[tuple[frozenset[tuple[str, ...]], list[int]]] = []
+    for place, text in enumerate(texts):
+        runs = _runs(text)
+        same = next((group for first, group in groups if resemblance(first, runs) >= _SAME), None)
+        if same is None:
+            groups.append((runs, [place]))
+        else:
+            same.append(place)
+    return [group for _, group in groups]
+
+
+def resemblance(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
+    """What two sets share of all that they have, 0 to 1; 1 for two empty ones."""
+    return len(one & other) / len(one | other) if one or other else 1.0
+
+
+def _runs(text: str) -> frozenset[tuple[str, ...]]:
+    # Signs count too: "a > b" and "a < b" are not the same text.
+    words = re.findall(r"\w+|[^\w\s]", text.lower())
+    if len(words) <= _RUN:
+        return frozenset([tuple(words)])
+    return frozenset(tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1))
