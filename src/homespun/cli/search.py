@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from homespun.cli.flags import Json, LibraryName, flags
-from homespun.cli.render import print_json
+from homespun.cli.flags import Json, LibraryName, ModelName, flags
+from homespun.cli.render import print_json, shown_progress
+from homespun.retrieval.find import RerankOptions
 from homespun.retrieval.search import SearchOptions
 
 app = typer.Typer()
@@ -15,17 +16,19 @@ app = typer.Typer()
 @flags
 def search(
     options: SearchOptions,
+    reranking: RerankOptions,
     query: Annotated[str, typer.Argument(help="what to look for")],
     library: LibraryName = "default",
+    model: ModelName = None,
     explain: Annotated[bool, typer.Option("--explain", help="show the score of every stage")] = False,
     as_json: Json = False,
 ) -> None:
     """Find the passages of a library that fit a query."""
     from homespun.models.home import Home
-    from homespun.retrieval.open import open_library
-    from homespun.retrieval.search import search as search_library
+    from homespun.retrieval.find import find_passages
 
-    hits = search_library(open_library(Home.open(), library), query, options)
+    with shown_progress() as progress:
+        hits = find_passages(Home.open(), library, query, options, reranking, model=model, progress=progress)
     if as_json:
         print_json({"query": query, "library": library, "hits": hits})
         return
