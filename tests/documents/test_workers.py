@@ -106,7 +106,8 @@ def test_a_file_that_needs_too_much_memory_is_told(pages, slow):
     with ReadingPool(1, memory_bytes=MEMORY) as pool:
         documents = list(pool.read([slow, *pages[:4]]))
     assert documents[0].status == "not read"
-    assert "memory" in documents[0].reason
+    # Where memory ends, a library may also turn in circles until its time is up.
+    assert "memory" in documents[0].reason or "seconds" in documents[0].reason
     assert [document.reason for document in documents[1:]] == [""] * 4
 
 

@@ -13,3 +13,7 @@ class UnreadableFile(DocumentError):
 
 class LimitTooSmall(DocumentError):
     """A token limit so small that not even one character fits."""
+
+
+class FetchError(DocumentError):
+    """A web address that cannot or may not be fetched."""

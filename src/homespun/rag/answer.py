@@ -14,6 +14,7 @@ from homespun.progress import Progress, no_progress
 from homespun.rag.abstain import THRESHOLD, judge_relevance
 from homespun.rag.chat import standalone_query
 from homespun.rag.citations import CitationList, Sources
+from homespun.rag.collection import answer_of_all
 from homespun.rag.errors import AnswerError
 from homespun.rag.evidence import Evidence, gather_evidence
 from homespun.rag.library_words import library_word_weights
@@ -96,6 +97,11 @@ def answer(
     """
     if not question.strip():
         raise AnswerError("The question is empty.")
+    collected = answer_of_all(question, library, engine.facts.window)
+    if collected is not None:
+        if on_text is not None:
+            on_text(collected.answer)
+        return collected
     work = _Work(question, library, engine, options, tuple(history), on_text)
     progress("searching", 0, 3)
     hits = work.find()

@@ -1,45 +1,29 @@
 """A library: a folder of the home that holds documents, their passages, vectors and keywords."""
 
 import contextlib
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homespun.documents.document import Place, Status
 from homespun.documents.split import Passage, SplitOptions
 from homespun.models.home import Home
-from homespun.models.storage import write_atomically
 from homespun.progress import Progress, no_progress
 from homespun.retrieval.embedder import Embedder
 from homespun.retrieval.errors import LibraryError
+from homespun.retrieval.facts import LIBRARY_VERSION, LibraryFacts, read_facts, write_facts
 from homespun.retrieval.locate import Location, locate
 from homespun.retrieval.lock import hold_lock
+from homespun.retrieval.migrate import migrate
 
 if TYPE_CHECKING:
     from homespun.retrieval.store import Store
 
-LIBRARY_VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True)
-class LibraryFacts:
-    """What library.json says: who made the vectors, and how documents were split.
-
-    The embedder's precision is not here: its vectors may be compared whatever they were computed in.
-    """
-
-    name: str
-    embedder_name: str
-    embedder_identity: str
-    dimensions: int
-    split: SplitOptions
-    version: int = LIBRARY_VERSION
 
 
 @dataclass(frozen=True)
@@ -120,8 +104,10 @@ class Library:
                 name, embedder.name, embedder.identity, embedder.dimensions, split or SplitOptions()
             )
             path.mkdir(parents=True, exist_ok=True)
-            _write_facts(path, facts)
-        facts = _read_facts(path)
+            write_facts(path, facts)
+        facts = read_facts(path)
+        if facts.version < LIBRARY_VERSION:
+            facts = migrate(path)
         if embedder is not None and embedder.identity != facts.embedder_identity:
             raise _other_embedder(path, facts, embedder)
         return cls(path, facts, embedder)
@@ -213,8 +199,7 @@ class Library:
     def places(self, document: str) -> tuple[Place, ...]:
         """The named places of a document (sheets and rows, slides, messages), by their start."""
         content_id = self.document(document).content_id
-        read = getattr(self.tables, "places", None)
-        return tuple(read(content_id)) if read and content_id else ()
+        return self.tables.places(content_id) if content_id else ()
 
     def locate(self, document: str, start: int, end: int) -> Location:
         """Where a stretch of a document's text stands: page, heading, named place, lines.
@@ -243,6 +228,19 @@ class Library:
             self.tables.remove_orphans()
             self.tables.tidy()
         return found
+
+    def purge(self, *, wait_s: float = 60, progress: Progress = no_progress) -> None:
+        """Leave no word of removed documents in the library's files; removing alone only hides them at first.
+
+        Chats and answers that were saved, and backups, are their own files and stay as they are.
+
+        Raises:
+            LibraryError: it could not be rewritten.
+            LibraryBusyError: another process writes for longer than `wait_s`.
+        """
+        with self.writing(wait_s, progress):
+            progress("Rewriting the library", 0, None)
+            self.tables.purge()
 
     def drop(self, *, wait_s: float = 60, progress: Progress = no_progress) -> None:
         """Delete the whole library.
@@ -278,30 +276,7 @@ class Library:
     def set_split(self, split: SplitOptions) -> None:
         """Remember how documents are split from now on."""
         self.facts = replace(self.facts, split=split)
-        _write_facts(self.path, self.facts)
-
-
-def _write_facts(path: Path, facts: LibraryFacts) -> None:
-    write_atomically(path / "library.json", json.dumps(asdict(facts), indent=2) + "\n")
-
-
-def _read_facts(path: Path) -> LibraryFacts:
-    try:
-        stored: dict[str, Any] = json.loads((path / "library.json").read_text("utf-8"))
-        version = int(stored["version"])
-        if version <= LIBRARY_VERSION:
-            return LibraryFacts(**{**stored, "split": SplitOptions(**stored["split"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise LibraryError(
-            f"library.json cannot be read ({error}).",
-            where=str(path),
-            remedy="Move this folder away and ingest again.",
-        ) from error
-    raise LibraryError(
-        f"A newer Homespun made this library (version {version}, known: {LIBRARY_VERSION}).",
-        where=str(path),
-        remedy="Update Homespun.",
-    )
+        write_facts(self.path, self.facts)
 
 
 def _unknown(home: Home, name: str) -> LibraryError:

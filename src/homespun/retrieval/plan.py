@@ -72,6 +72,7 @@ def plan_ingest(
     *,
     follow_links: bool = False,
     known: Known = Known(),
+    again: bool = False,
     pages: Sequence[WebPage] = (),
     on_file: Callable[[int, int], None] = lambda done, total: None,
 ) -> Plan:
@@ -88,10 +89,11 @@ def plan_ingest(
         made: the digest of the present way of reading and splitting.
         follow_links: as for `find_files`.
         known: files that need no look.
+        again: read those again that were read in part only.
         pages: fetched web pages; one that could not be fetched leaves what the library has of it.
         on_file: told how many files were looked at, and of how many.
     """
-    look = _Look(documents, made, _roots(expand_patterns(paths)), follow_links, known, on_file)
+    look = _Look(documents, made, _roots(expand_patterns(paths)), follow_links, known, again, on_file)
     look.at_files()
     for page in pages:
         look.at_page(page)
@@ -160,6 +162,7 @@ class _Look:
     roots: list[Path]
     follow_links: bool
     known: Known
+    again: bool
     on_file: Callable[[int, int], None]
     items: list[_Item] = field(default_factory=list)
     unchanged: list[LibraryDocument] = field(default_factory=list)
@@ -215,7 +218,7 @@ class _Look:
         source = source_name(path)
         there = [self.by_source[source]] if source in self.by_source else []
         there += self.of_archive.get(source, [])
-        if not is_busy and not (there and all(_is_same(one, one.digest, self.made) for one in there)):
+        if not is_busy and not (there and all(self._is_same(one, one.digest) for one in there)):
             return False
         self.unchanged += there
         self.seen.update(document.source for document in there)
@@ -242,10 +245,16 @@ class _Look:
         if len(self.items) + len(self.unchanged) == n_before:
             self._at(path, source, _digest(path), reason="It holds no document that can be read.")
 
+    def _is_same(self, document: LibraryDocument, digest: str) -> bool:
+        """What could not be read is tried again each time: what was missing then may be there now."""
+        if not digest or document.digest != digest or not is_made_so(document, self.made):
+            return False
+        return document.status == "read" or (document.status == "partly read" and not self.again)
+
     def _at(self, path: Path, source: str, digest: str, member: str | None = None, reason: str = "") -> None:
         self.seen.add(source)
         before = self.by_source.get(source)
-        if before and not reason and _is_same(before, digest, self.made):
+        if before and not reason and self._is_same(before, digest):
             self.unchanged.append(before)
         else:
             self.items.append(_Item(path, source, digest, member, reason))
@@ -265,11 +274,9 @@ def _roots(paths: Iterable[Path]) -> list[Path]:
     return list(roots)
 
 
-def _is_same(document: LibraryDocument, digest: str, made: str) -> bool:
-    """What could not be read is tried again each time: what was missing then may be there now."""
-    return (
-        bool(digest) and document.digest == digest and document.made == made and document.status != "not read"
-    )
+def is_made_so(document: LibraryDocument, made: str) -> bool:
+    """Whether a document was read and split in this way, with text recognition or without."""
+    return document.made.partition("+")[0] == made
 
 
 def _outermost(path: Path, roots: Sequence[Path]) -> Path:

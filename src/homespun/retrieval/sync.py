@@ -22,11 +22,11 @@ from homespun.progress import Progress, no_progress
 from homespun.retrieval.groups import GroupWriter
 from homespun.retrieval.keywords import document_title
 from homespun.retrieval.library import Library, LibraryDocument
-from homespun.retrieval.plan import FileToRead, Known, Plan, WebPage, plan_ingest
+from homespun.retrieval.plan import FileToRead, Known, Plan, WebPage, is_made_so, plan_ingest
 from homespun.retrieval.report import IngestReport, make_report
 
 #: Raised whenever the same file and options give other texts, passages, keywords or vectors.
-READING_VERSION = 3
+READING_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,14 @@ def ingest(
         made = made_id(library)
         library.tables.remove_orphans()  # of a writer that was killed
         documents = library.documents()
-        stale_roots = {Path(document.root) for document in documents if document.made != made}
+        stale_roots = {Path(document.root) for document in documents if not is_made_so(document, made)}
         plan = plan_ingest(
             documents,
             [*map(Path, paths), *(root for root in sorted(stale_roots) if root.exists())],
             made,
             follow_links=options.follow_links,
             known=known,
+            again=_way(options.read) != "",
             pages=pages,
             on_file=lambda done, total: progress("Looking for changes", done, total),
         )
@@ -108,7 +109,7 @@ class _Sync:
         progress: Progress,
     ) -> None:
         self.library = library
-        self.made = made
+        self.made = (made + _way(options.read), made)
         self.limits = [library.embedder.token_limit, *limits]
         self.options = options
         self.progress = progress
@@ -143,8 +144,9 @@ class _Sync:
         awaited = set(self.contents)
         to_open = []
         for file in files:
-            content_id = content_id_of(file.digest, file.source, self.made) if file.digest else ""
-            to_open.append(not file.reason and content_id not in awaited)
+            content_id = content_id_of(file.digest, file.source, self.made[0]) if file.digest else ""
+            is_known = self._known(file) is not None or content_id in awaited
+            to_open.append(not file.reason and not is_known)
             awaited |= {content_id} - {""}
         opened = (file for file, is_wanted in zip(files, to_open, strict=True) if is_wanted)
         documents = pool.read(_job(file) for file in opened)
@@ -158,7 +160,7 @@ class _Sync:
         if file.reason:
             read = Document(file.path, file.name, "", (), (), "not read", file.reason, file.digest)
         elif read is None:
-            known = self.contents.get(content_id_of(file.digest, file.source, self.made))
+            known = self._known(file)
             if known is not None:
                 document = replace(known, name=file.name, source=file.source, root=file.root)
                 writer.add(document)
@@ -172,6 +174,14 @@ class _Sync:
         else:
             writer.add(document)
         return document
+
+    def _known(self, file: FileToRead) -> LibraryDocument | None:
+        """A document with this file's content: read as it is to be read now, or whole in the plainer way."""
+        for made in self.made if file.digest else ():
+            known = self.contents.get(content_id_of(file.digest, file.source, made))
+            if known is not None and (made == self.made[0] or known.status == "read"):
+                return known
+        return None
 
     def _split(self, read: Document) -> tuple[Document, list[Passage]]:
         """Whatever a text does to the splitter, the others go on."""
@@ -204,8 +214,8 @@ class _Sync:
             n_chars=len(read.text),
             n_passages=n_passages,
             n_pages=len(read.pages),
-            content_id=content_id_of(read.digest, file.source, self.made) if is_read else "",
-            made=self.made,
+            content_id=content_id_of(read.digest, file.source, self.made[0]) if is_read else "",
+            made=self.made[0],
         )
 
 
@@ -223,6 +233,11 @@ def made_id(library: Library) -> str:
 def content_id_of(digest: str, source: str, made: str) -> str:
     """The id of what a file became. The ending of its source counts: it decides how the bytes are read."""
     return hashlib.sha256(f"{digest} {Path(source).suffix.lower()} {made}".encode()).hexdigest()[:32]
+
+
+def _way(read: ReadOptions | None) -> str:
+    """What of the way of reading a person may choose; behind the "+" of `LibraryDocument.made`."""
+    return f"+ocr {read.ocr_languages}" if read and read.ocr else ""
 
 
 def _job(file: FileToRead) -> ReadJob:
