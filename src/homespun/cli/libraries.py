@@ -8,7 +8,7 @@ from homespun.cli.flags import Json
 from homespun.cli.render import print_json, table
 
 app = typer.Typer(
-    no_args_is_help=True, help="List, show and remove libraries, and print their documents' text."
+    no_args_is_help=True, help="List, show, check, purge and remove libraries; print their documents' text."
 )
 Name = Annotated[str, typer.Argument(help="the library's name")]
 
@@ -111,3 +111,64 @@ def remove(
         library.remove(document)
     removed = document or name
     print_json({"removed": removed}) if as_json else print(f"{removed} is removed.")
+
+
+@app.command()
+def passages(
+    name: Name,
+    document: Annotated[str, typer.Argument(help="a document's name, as `libraries show` prints it")],
+    as_json: Json = False,
+) -> None:
+    """Show where a document was divided into passages."""
+    from homespun.models.home import Home
+    from homespun.retrieval.library import Library
+
+    library = Library.open(Home.open(), name)
+    found = [
+        {"passage": passage, "where": library.locate(document, passage.start, passage.end)}
+        for passage in library.passages(document)
+    ]
+    if as_json:
+        print_json({"library": name, "document": document, "passages": found})
+        return
+    for one in library.passages(document):
+        heading = f"  {' > '.join(one.headings)}" if one.headings else ""
+        print(f"{one.start}-{one.end}{f'  page {one.page}' if one.page else ''}{heading}")
+        print("    " + " ".join(one.text.split())[:240])
+
+
+@app.command()
+def check(name: Name, as_json: Json = False) -> None:
+    """Compute offsets, digests and vectors of a library again; exit code 2 where it is damaged."""
+    from homespun.cli.render import shown_progress
+    from homespun.models.home import Home
+    from homespun.retrieval.check import check_library
+    from homespun.retrieval.library import Library
+
+    with shown_progress() as progress:
+        report = check_library(Library.open(Home.open(), name), progress=progress)
+    if as_json:
+        print_json(report)
+    else:
+        print(f"{report.name}: {report.n_documents} documents, {report.n_passages} passages.")
+        for problem in report.problems:
+            print(f"  {problem.where}: {problem.what} {problem.remedy}")
+        for file in report.changed_files:
+            print(f"  changed since it was read: {file}")
+        for file in report.missing_files:
+            print(f"  no longer there: {file}")
+        print("All is whole." if not report.problems else f"{len(report.problems)} problems.")
+    if report.problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def purge(name: Name, as_json: Json = False) -> None:
+    """Leave no word of removed documents in a library's files."""
+    from homespun.cli.render import shown_progress
+    from homespun.models.home import Home
+    from homespun.retrieval.library import Library
+
+    with shown_progress() as progress:
+        Library.open(Home.open(), name).purge(progress=progress)
+    print_json({"purged": name}) if as_json else print(f"{name} holds no word of removed documents any more.")

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "libraries": (
         "homespun.cli.libraries",
-        "List, show and remove libraries, and print their documents' text.",
+        "List, show, check, purge and remove libraries; print their documents' text.",
     ),
     "home": ("homespun.cli.home", "Back up, restore and check the folder that holds everything."),
     "doctor": ("homespun.cli.doctor", "Say what this machine is, what is installed, and what would run."),
