@@ -135,6 +135,10 @@ def _ended_at(deadline: float, connection: http.client.HTTPConnection) -> Iterat
     timer.start()
     try:
         yield
+    except FetchError as error:  # half an answer is often a wrong one too
+        if time.monotonic() > deadline:
+            raise TimeoutError from error
+        raise
     finally:
         timer.cancel()
     if time.monotonic() > deadline:

@@ -67,6 +67,11 @@ def shown_address(parts: SplitResult) -> str:
 def open_connection(
     parts: SplitResult, timeout_s: float, *, allow_private: bool
 ) -> http.client.HTTPConnection:
+    """A connection to the host, made, to one of the addresses that its name has right now.
+
+    Raises:
+        FetchError: the name is not known, an address is private, or nothing answers.
+    """
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
