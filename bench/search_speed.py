@@ -20,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from homespun.documents.split import Passage
 from homespun.engines.processor import processor_name
 from homespun.models.home import Home
 from homespun.models.starter import fetch_starter_embedder
 from homespun.retrieval.embedder import Embedder, open_embedder
+from homespun.retrieval.keywords import passage_keywords
 from homespun.retrieval.library import Library
 from homespun.retrieval.search import SearchOptions, search
 from homespun.retrieval.store import Group
@@ -82,7 +84,7 @@ def _passage_row(content: str, number: int, text: str, vector: np.ndarray) -> di
         "number": number,
         **place,
         "text": text,
-        "keywords": text,
+        "keywords": passage_keywords("", Passage("", 0, len(text), text, None, ("A heading",))),
         "vector": vector,
     }
 

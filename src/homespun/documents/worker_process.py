@@ -14,6 +14,8 @@ from homespun.documents.document import Document
 from homespun.documents.read import ReadOptions
 from homespun.documents.worker_child import PATIENCE, receive, send, unpacked
 
+#: A reader that tells that it goes on has so many times its time, and any where scans are read.
+LONGEST = 15
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
     "from homespun.documents.worker_child import main; main()"
@@ -85,8 +87,10 @@ class WorkerProcess:
         self.is_busy = True
         try:
             send(pipes.stdin, request)
+            last = time.monotonic() + LONGEST * timeout_s
             while (answer := receive(pipes.stdout)) == "beat":
-                self._start_clock(timeout_s)
+                if options.ocr or time.monotonic() < last:  # pages without end are made to do harm
+                    self._start_clock(timeout_s)
         except (OSError, ValueError):  # ended, or what it says is no answer
             answer = None
         finally:

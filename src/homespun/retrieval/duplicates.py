@@ -14,12 +14,18 @@ def collapsed(texts: Sequence[str]) -> list[list[int]]:
     groups: list[tuple[frozenset[tuple[str, ...]], list[int]]] = []
     for place, text in enumerate(texts):
         runs = _runs(text)
-        same = next((group for first, group in groups if resemblance(first, runs) >= _SAME), None)
+        same = next((group for first, group in groups if _is_same(first, runs)), None)
         if same is None:
             groups.append((runs, [place]))
         else:
             same.append(place)
     return [group for _, group in groups]
+
+
+def _is_same(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
+    # Sets of too different sizes cannot share so much, which costs nothing to see.
+    sizes = sorted((len(one), len(other)))
+    return sizes[0] >= _SAME * sizes[1] and resemblance(one, other) >= _SAME
 
 
 def resemblance(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
@@ -32,4 +38,4 @@ def _runs(text: str) -> frozenset[tuple[str, ...]]:
     words = re.findall(r"\w+|[^\w\s]", text.lower())
     if len(words) <= _RUN:
         return frozenset([tuple(words)])
-    return frozenset(tuple(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1))
+    return frozenset(zip(*(words[start:] for start in range(_RUN)), strict=False))

@@ -16,6 +16,7 @@ from homespun.progress import Progress, no_progress
 from homespun.retrieval.embedder import Embedder
 from homespun.retrieval.errors import LibraryError
 from homespun.retrieval.facts import LIBRARY_VERSION, LibraryFacts, read_facts, write_facts
+from homespun.retrieval.keywords import latin_languages
 from homespun.retrieval.locate import Location, locate
 from homespun.retrieval.lock import hold_lock
 from homespun.retrieval.migrate import migrate
@@ -67,6 +68,7 @@ class Library:
         self.facts = facts
         self._embedder = embedder
         self._list: tuple[str, list[LibraryDocument], dict[str, list[LibraryDocument]]] | None = None
+        self._languages: tuple[str, tuple[str, ...]] | None = None
 
     @classmethod
     def open(
@@ -141,6 +143,13 @@ class Library:
     def documents_of_contents(self) -> Mapping[str, Sequence[LibraryDocument]]:
         """Each content's documents by name: more than one where a file has copies."""
         return self._listed()[1]
+
+    def latin_languages(self) -> tuple[str, ...]:
+        """The languages of its passages that share the Latin script, asked again only after a commit."""
+        version = self.tables.version()
+        if self._languages is None or self._languages[0] != version:
+            self._languages = version, latin_languages(self.tables)
+        return self._languages[1]
 
     def _listed(self) -> tuple[list[LibraryDocument], dict[str, list[LibraryDocument]]]:
         """The documents, read again only after a commit."""

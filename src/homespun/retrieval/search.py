@@ -1,6 +1,7 @@
 """The passages of a library that fit a question best, by keywords and by meaning together."""
 
 from collections.abc import Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,17 +10,18 @@ from homespun.retrieval.analysis import codes, phrases, plain
 from homespun.retrieval.duplicates import collapsed
 from homespun.retrieval.errors import RetrievalError
 from homespun.retrieval.fusion import exact_first, fuse_scores, ranks
-from homespun.retrieval.keywords import LANGUAGE_MARK, keyword_query
+from homespun.retrieval.keywords import keyword_query
 from homespun.retrieval.library import Library
 from homespun.retrieval.nearest import PassageKey
 from homespun.retrieval.rerank import Reranker, headed, rerank
-from homespun.retrieval.stop_words import STOP_WORDS
 
 #: Each search offers so many passages for each hit asked for, and at least so many in all.
 _CANDIDATES_PER_HIT = 10
 _MIN_CANDIDATES = 100
 #: A code that more passages hold than this tells none of them apart.
 _MOST_HOLDERS = 10
+#: A code is also in the index of the two passages beside the one that holds it.
+_READ_PER_CODE = 3 * (_MOST_HOLDERS + 1)
 #: Scores of copies differ by rounding only.
 _NEAR = 0.005
 #: Passages that rerankers read.
@@ -94,9 +96,13 @@ def search(
     Raises:
         LibraryError: the library cannot be read, or was opened without its embedder.
     """
-    options = options or SearchOptions()
     if not query.strip():
         return []
+    with library.tables.reading():
+        return _search(library, query, options or SearchOptions(), rerankers)
+
+
+def _search(library: Library, query: str, options: SearchOptions, rerankers: Sequence[Reranker]) -> list[Hit]:
     documents = library.documents_of_contents()
     if not documents:
         return []
@@ -137,15 +143,23 @@ def search(
 
 
 def _held(library: Library, query: str, keys: Mapping[PassageKey, float]) -> dict[PassageKey, int]:
-    """How many codes and quotations of the query each of the passages found by keywords holds."""
+    """How many codes and quotations of the query each of the passages found by keywords holds.
+
+    Only those are read that the index names first for the codes and quotations alone: where more hold one,
+    it tells nothing apart anyway.
+    """
     wanted, quoted = dict.fromkeys(codes(query)), phrases(query)
-    if not wanted and not quoted:
-        return {}
-    held = {}
-    for key, row in library.tables.rows(list(keys)).items():
-        there = set(codes(row["text"]))
+    there: dict[PassageKey, float] = {}
+    for sought in (*wanted, *quoted):
+        words = keyword_query(sought, library.latin_languages())
+        there |= library.tables.keyword_hits(words, _READ_PER_CODE)
+    held: dict[PassageKey, int] = {}
+    if not there:
+        return held
+    for key, row in library.tables.rows([key for key in there if key in keys]).items():
+        found = set(codes(row["text"]))
         text = plain(row["text"]) if quoted else ""
-        held[key] = sum(code in there for code in wanted) + sum(phrase in text for phrase in quoted)
+        held[key] = sum(code in found for code in wanted) + sum(phrase in text for phrase in quoted)
     return held
 
 
@@ -176,24 +190,15 @@ def _collapsed(hits: Sequence[Hit]) -> list[Hit]:
     return kept
 
 
-def _languages(library: Library) -> tuple[str, ...]:
-    """The languages of a library's passages that share the Latin script; English is always one."""
-    languages = [language for language in STOP_WORDS if language not in ("english", "russian")]
-    marks = [LANGUAGE_MARK + language for language in languages]
-    store = library.tables
-    if not store.keyword_hits(" ".join(marks), 1):
-        return ("english",)
-    there = (language for language, mark in zip(languages, marks, strict=True) if store.keyword_hits(mark, 1))
-    return ("english", *there)
-
-
 class _Candidates:
     """What both searches found, each passage with both scores; their texts are not read yet."""
 
     def __init__(self, library: Library, query: str, n: int, names: Container[str]) -> None:
-        vector = library.embedder.embed([query], "query")[0]
         store = library.tables
-        by_keyword = store.keyword_hits(keyword_query(query, _languages(library)), n)
+        with ThreadPoolExecutor(1) as pool:  # the embedder computes while the index is read
+            embedding = pool.submit(library.embedder.embed, [query], "query")
+            by_keyword = store.keyword_hits(keyword_query(query, library.latin_languages()), n)
+            vector = embedding.result()[0]
         by_vector = store.vector_hits(vector, n)
         only_keyword = [key for key in by_keyword if key not in by_vector]
         products = by_vector | store.products(only_keyword, vector)

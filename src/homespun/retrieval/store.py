@@ -8,6 +8,7 @@ and what a killed writer leaves behind is never seen.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,6 +102,9 @@ class Store(Protocol):
 
     Every method raises LibraryError when the rows cannot be read or written.
     """
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Inside, this thread's searches see one state of the passages, the newest when the block began."""
 
     def version(self) -> str:
         """Differs whenever documents or passages were written or removed, by whichever process."""
