@@ -267,6 +267,13 @@ def test_compressed_rich_text_is_unpacked_as_its_specification_shows():
         decompress_rtf(b"short")
 
 
+def test_an_outlook_message_whose_text_is_only_rich_text():
+    reading = msg.read(build_ole(build_msg({0x0037: "Hi"}, raw={0x1009: HELLO_RTF})))
+    assert reading.text == "Hi\n\nhello world"
+    reading = msg.read(build_ole(build_msg({0x0037: "Hi"}, raw={0x1009: b"short"})))
+    assert reading.missing == "Its text was not read: Its rich text is broken: it is too short."
+
+
 def test_base64_garbage_and_cut_messages_do_not_fail():
     whole = message()
     whole.add_attachment(b"a,b\n1,2\n", maintype="text", subtype="csv", filename="t.csv")
