@@ -13,7 +13,6 @@ import pytest
 from homespun.documents.read import read_document
 from homespun.documents.workers import ReadingPool, ReadJob
 
-MEMORY = 56 * 2**20  # an idle worker has 25 MiB
 TABLE = "<table>" + "<tr><td>a</td><td>b</td></tr>" * 100_000 + "</table>"  # seconds of work
 
 
@@ -102,12 +101,13 @@ def test_a_crash_and_a_hang_are_told_and_the_worker_replaced(pages, slow):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a bound on the address space")
-def test_a_file_that_needs_too_much_memory_is_told(pages, slow):
-    with ReadingPool(1, memory_bytes=MEMORY) as pool:
+@pytest.mark.parametrize("memory_mib", [36, pytest.param(80, marks=pytest.mark.long)])
+def test_a_file_that_needs_too_much_memory_is_told(pages, slow, memory_mib):
+    """At 80 MiB it runs short where Python 3.11 cannot even raise the error."""
+    with ReadingPool(1, memory_bytes=memory_mib * 2**20) as pool:
         documents = list(pool.read([slow, *pages[:4]]))
     assert documents[0].status == "not read"
-    # Where memory ends, a library may also turn in circles until its time is up.
-    assert "memory" in documents[0].reason or "seconds" in documents[0].reason
+    assert "memory" in documents[0].reason
     assert [document.reason for document in documents[1:]] == [""] * 4
 
 

@@ -16,6 +16,8 @@ from homespun.documents.worker_child import PATIENCE, receive, send, unpacked
 
 #: A reader that tells that it goes on has so many times its time, and any where scans are read.
 LONGEST = 15
+# Python takes memory by the mebibyte, so with less than that left it is at its bound.
+_AT_BOUND_BYTES, _N_AT_BOUND = 2 * 2**20, 10
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
     "from homespun.documents.worker_child import main; main()"
@@ -50,7 +52,7 @@ class WorkerProcess:
         self._verdict = ""
         self._deadline = float("inf")
         self._timeout_s = self._cpu_before_s = 0.0
-        self._memory_bytes = 0
+        self._memory_bytes = self._n_at_bound = 0
         # One file, one thread: what runs beside it are the other workers.
         single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
         self._process = subprocess.Popen(
@@ -83,6 +85,7 @@ class WorkerProcess:
         pipes = self._process
         assert pipes.stdin and pipes.stdout
         self._memory_bytes = memory_bytes
+        self._n_at_bound = 0
         self._start_clock(timeout_s)
         self.is_busy = True
         try:
@@ -115,10 +118,19 @@ class WorkerProcess:
             return
         if self._is_late():
             self.end_because(f"Reading it took more than {self._timeout_s:.0f} seconds and was stopped.")
-        elif (self.resident_bytes() or 0) > self._memory_bytes:
+        elif (self.resident_bytes() or 0) > self._memory_bytes or self._is_stuck():
             self.end_because(
                 f"Reading it took more than {self._memory_bytes / 2**20:.0f} MiB of memory and was stopped."
             )
+
+    def _is_stuck(self) -> bool:
+        """Whether it has stood at the bound of its memory for a while.
+
+        Python 3.11 and 3.12 raise their error for lack of memory without end where not even that fits.
+        """
+        at_bound = self._memory_bytes - _AT_BOUND_BYTES < (self._sizes()[0] or 0) <= self._memory_bytes
+        self._n_at_bound = self._n_at_bound + 1 if at_bound else 0
+        return self._n_at_bound >= _N_AT_BOUND
 
     def _is_late(self) -> bool:
         over_s = time.monotonic() - self._deadline
@@ -156,11 +168,17 @@ class WorkerProcess:
 
     def resident_bytes(self) -> int | None:
         """Its memory; None where the system does not tell."""
+        return self._sizes()[1]
+
+    def _sizes(self) -> tuple[int | None, int | None]:
+        """Bytes of its address space and of its memory."""
         try:
             with open(f"/proc/{self._process.pid}/statm", "rb") as file:  # noqa: PTH123 (many times a second)
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+                pages = file.read().split()
+            size = os.sysconf("SC_PAGE_SIZE")
+            return int(pages[0]) * size, int(pages[1]) * size
         except (OSError, ValueError, IndexError, AttributeError):
-            return None
+            return None, None
 
     def _kill(self) -> None:
         if self._process.poll() is None:
