@@ -1,10 +1,14 @@
 """What harm does: files that are broken on purpose, read as an ingest reads them.
 
     python bench/faults.py files [--n 1000] [--seed N] [--workers N] [--keep FOLDER] [--json]
+    python bench/faults.py kills [--n 200] [--seed N] [--json]
 
 `files`: every broken file has to end as read, partly read or not read with a reason; none may end this
 process, take longer than 20 s or a worker of more than 1 GiB. A worker that a file crashes is replaced and
 counted: crashes of native libraries are what workers are for.
+
+`kills`: ingests that are killed at random moments; readers may see only whole documents, and after the next
+complete ingest nothing may be lost or doubled: the library equals one that was made in one go.
 """
 
 import argparse
@@ -17,6 +21,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from _kills import run_kills
+from _kills import table as kills_table
 from _mutations import broken_files
 
 from homespun.documents.bundle import is_bundle, iterate_members
@@ -117,6 +123,12 @@ def run_files(arguments: argparse.Namespace) -> int:
     return 0 if is_passed(report) else 1
 
 
+def run_killed(arguments: argparse.Namespace) -> int:
+    report = run_kills(arguments.n, arguments.seed)
+    print(json.dumps(report, indent=1) if arguments.json else kills_table(report))
+    return 1 if report["faults"] else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -127,6 +139,11 @@ def main() -> int:
     files.add_argument("--keep", type=Path, help="a folder to leave the files in")
     files.add_argument("--json", action="store_true")
     files.set_defaults(run=run_files)
+    kills = commands.add_parser("kills", help="kill ingests at random moments")
+    kills.add_argument("--n", type=int, default=200, help="how many kills")
+    kills.add_argument("--seed", type=int, default=1)
+    kills.add_argument("--json", action="store_true")
+    kills.set_defaults(run=run_killed)
     arguments = parser.parse_args()
     code: int = arguments.run(arguments)
     return code

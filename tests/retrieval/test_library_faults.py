@@ -65,3 +65,23 @@ def test_a_library_is_filled_by_the_embedder_that_made_it(home, starter_embedder
     home._registry.change(lambda _: replace(state, default_embedder="first"))
     assert open_library(home, "notes", create=True).embedder.name == "second"
     assert open_library(home, "others", create=True).embedder.name == "first"
+
+
+@pytest.mark.parametrize("made", [(), ("data", "_versions"), ("_versions/.tmp",)])
+def test_a_process_that_ended_while_it_made_a_table_is_no_harm(home, library, embedder, folder, made):
+    for name in ("documents", "passages"):
+        for inner in ("", *made):
+            (library.path / "tables" / f"{name}.lance" / inner).mkdir(parents=True, exist_ok=True)
+    assert Library.open(home, "notes").documents() == []
+    (folder / "a.txt").write_text("The door is green.")
+    ingest(Library.open(home, "notes", embedder), [folder])
+    assert search(library, "green door")[0].passage.document == "a.txt"
+
+
+def test_a_table_without_its_list_of_files_is_not_taken_for_a_new_one(home, library, embedder, folder):
+    (folder / "a.txt").write_text("The door is green.")
+    ingest(library, [folder])
+    for path in (library.path / "tables" / "passages.lance" / "_versions").iterdir():
+        path.unlink()
+    with pytest.raises(LibraryError, match="cannot be used"):
+        search(Library.open(home, "notes", embedder), "green door")

@@ -31,6 +31,7 @@ class FileToRead:
     moved_from: LibraryDocument | None = None
     member: str | None = None
     reason: str = ""
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def plan_ingest(
                 moved_from,
                 item.member,
                 item.reason,
+                item.size_bytes,
             )
         )
     return Plan(tuple(to_read), tuple(look.unchanged), tuple(gone), tuple(look.skipped))
@@ -151,6 +153,7 @@ class _Item:
     digest: str
     member: str | None = None
     reason: str = ""
+    size_bytes: int = 0
 
 
 @dataclass
@@ -235,7 +238,7 @@ class _Look:
                     self.skipped.append(Skipped(Path(inner), member.reason))
                     continue
                 digest = "" if member.reason else hashlib.sha256(member.data).hexdigest()
-                self._at(path, inner, digest, member.name, member.reason)
+                self._at(path, inner, digest, member.name, member.reason, len(member.data))
         except (UnreadableFile, OSError) as error:
             reason = (
                 error.what if isinstance(error, UnreadableFile) else f"It cannot be opened: {error.strerror}."
@@ -251,13 +254,22 @@ class _Look:
             return False
         return document.status == "read" or (document.status == "partly read" and not self.again)
 
-    def _at(self, path: Path, source: str, digest: str, member: str | None = None, reason: str = "") -> None:
+    def _at(
+        self,
+        path: Path,
+        source: str,
+        digest: str,
+        member: str | None = None,
+        reason: str = "",
+        size_bytes: int | None = None,
+    ) -> None:
         self.seen.add(source)
         before = self.by_source.get(source)
         if before and not reason and self._is_same(before, digest):
             self.unchanged.append(before)
         else:
-            self.items.append(_Item(path, source, digest, member, reason))
+            size_bytes = _size(path) if size_bytes is None else size_bytes
+            self.items.append(_Item(path, source, digest, member, reason, size_bytes))
 
 
 def _roots(paths: Iterable[Path]) -> list[Path]:
@@ -289,6 +301,13 @@ def _digest(path: Path) -> str:
         return hash_file(path)
     except OSError:
         return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 class _Names:

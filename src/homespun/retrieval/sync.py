@@ -162,7 +162,9 @@ class _Sync:
         elif read is None:
             known = self._known(file)
             if known is not None:
-                document = replace(known, name=file.name, source=file.source, root=file.root)
+                document = replace(
+                    known, name=file.name, source=file.source, root=file.root, size_bytes=file.size_bytes
+                )
                 writer.add(document)
                 return document
             (read,) = pool.read([_job(file)])  # its twin changed before it was read
@@ -198,10 +200,6 @@ class _Sync:
 
     def _row(self, file: FileToRead, read: Document, n_passages: int) -> LibraryDocument:
         is_read = read.status != "not read"
-        try:
-            size_bytes = file.path.stat().st_size
-        except OSError:
-            size_bytes = 0
         return LibraryDocument(
             name=file.name,
             source=file.source,
@@ -210,7 +208,7 @@ class _Sync:
             status=read.status,
             reason=read.reason,
             title=document_title(read),
-            size_bytes=size_bytes,
+            size_bytes=file.size_bytes,
             n_chars=len(read.text),
             n_passages=n_passages,
             n_pages=len(read.pages),

@@ -58,7 +58,7 @@ class LanceStore:
             there = set(self._database.list_tables().tables)
             tables = {
                 name: self._database.open_table(name)
-                if name in there
+                if name in there and not _is_unborn(path / f"{name}.lance")
                 else self._database.create_table(name, schema=schema, exist_ok=True)
                 for name, schema in schemas.items()
             }
@@ -240,6 +240,11 @@ class LanceStore:
         for name in names:
             self._passages.drop_index(name)  # made when the index, not analysis.py, cut words
         self._passages.create_index("keywords", config=_keyword_index(), name=_KEYWORD_INDEX)
+
+
+def _is_unborn(path: Path) -> bool:
+    """Whether a table's folder was made by a process that ended before there was a table in it."""
+    return not any((path / "_versions").glob("*.manifest")) and not any((path / "data").glob("*"))
 
 
 def _batches(table: Any, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
