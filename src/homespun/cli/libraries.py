@@ -114,6 +114,36 @@ def remove(
 
 
 @app.command()
+def files(
+    name: Name,
+    document: Annotated[str | None, typer.Argument(help="only this document")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the file that each document came from, its size and digest, and how it was read."""
+    from homespun.models.home import Home
+    from homespun.retrieval.library import Library
+
+    library = Library.open(Home.open(), name)
+    documents = library.documents() if document is None else [library.document(document)]
+    if as_json:
+        print_json({"library": name, "documents": documents})
+        return
+    rows = [
+        {
+            "file": d.source,
+            "document": d.name,
+            "status": d.status,
+            "bytes": d.size_bytes,
+            "pages": d.n_pages or "",
+            "sha256": d.digest[:12],
+            "why": d.reason,
+        }
+        for d in documents
+    ]
+    print(table(rows))
+
+
+@app.command()
 def passages(
     name: Name,
     document: Annotated[str, typer.Argument(help="a document's name, as `libraries show` prints it")],
