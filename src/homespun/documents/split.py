@@ -31,7 +31,7 @@ class SplitOptions:
     """How long passages are."""
 
     target_tokens: int = field(
-        default=180, metadata={"help": "Tokens a passage has at most, counted by the embedder."}
+        default=90, metadata={"help": "Tokens a passage has at most, counted by the embedder."}
     )
     overlap_tokens: int = field(
         default=0, metadata={"help": "Tokens that a passage repeats from the end of the one before it."}

@@ -21,23 +21,23 @@ from homespun.rag.quote import sentence_probabilities
 from homespun.rag.words import Word, content_words
 
 #: Logistic regression on `RELEVANCE_FEATURES`, by bench/calibrate_abstain.py on training questions only.
-INTERCEPT = -8.316
+INTERCEPT = -8.557
 COEFFICIENTS: dict[str, float] = {
-    "passage_cosine": 2.108,
-    "sentence_cosine": 1.134,
-    "gap": 1.353,
-    "n_words": 2.960,
-    "turn": 1.368,
-    "missing_turn": -6.721,
-    "gain": -1.564,
-    "missing_gain": -7.907,
-    "missing_number": 0.181,
-    "coverage": 1.050,
-    "kind": 0.685,
-    "unit": 0.643,
+    "passage_cosine": 2.067,
+    "sentence_cosine": 0.955,
+    "gap": 2.268,
+    "n_words": 3.007,
+    "turn": 1.406,
+    "missing_turn": -5.452,
+    "gain": -3.045,
+    "missing_gain": -4.643,
+    "missing_number": 0.269,
+    "coverage": 1.275,
+    "kind": 0.762,
+    "unit": 0.407,
 }
 #: Below this probability of an answer, none is given.
-THRESHOLD = 0.432
+THRESHOLD = 0.376
 
 RELEVANCE_FEATURES = (
     "passage_cosine",  # the best passage's

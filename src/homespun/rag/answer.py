@@ -50,7 +50,7 @@ class AnswerOptions:
             "help": "quote: sentences of the documents; write: the model's own, checked; auto: the better"
         },
     )
-    n_passages: int = field(default=5, metadata={"help": "passages to answer from at most"})
+    n_passages: int = field(default=10, metadata={"help": "passages to answer from at most"})
     max_new_tokens: int = field(default=160, metadata={"help": "tokens that the model may write at most"})
     temperature: float = field(default=0.0, metadata={"help": "0: most probable words; 1: the model's odds"})
     seed: int | None = field(default=None, metadata={"help": "seed of the draw at a temperature above 0"})

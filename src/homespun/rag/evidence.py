@@ -15,7 +15,7 @@ from homespun.rag.sentences import PassageSentence, passage_sentences
 from homespun.rag.words import WordWeights, content_terms
 
 #: Passages whose sentences are looked at; the answer is hardly ever further down.
-N_PASSAGES = 5
+N_PASSAGES = 10
 
 
 @dataclass(frozen=True)
