@@ -33,6 +33,9 @@ def ingest(
     embedder: Annotated[
         str | None, typer.Option(help="the embedder of a new library (see `homespun embedders list`)")
     ] = None,
+    store: Annotated[
+        str, typer.Option(help="where a new library keeps its rows: postgresql://..., s3://...; none: here")
+    ] = "",
     watch: Annotated[bool, typer.Option("--watch", help="go on and follow the files; Ctrl-C ends")] = False,
     as_json: Json = False,
 ) -> None:
@@ -44,8 +47,8 @@ def ingest(
     if watch and any(map(is_url, paths)):
         raise OptionError("--watch follows files and folders, not web pages")
     options = dataclasses.replace(options, read=_checked(read_options))
-    if embedder is not None:  # a new library is made with it; an old one of another embedder refuses
-        open_library(home, library, create=True, embedder=embedder)
+    if embedder is not None or store:  # a new library is made so; an old one of another embedder refuses
+        open_library(home, library, create=True, embedder=embedder, store=store)
     if watch:
         _follow(home, library, [Path(path) for path in paths], watch_options, options, as_json)
         return

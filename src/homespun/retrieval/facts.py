@@ -19,6 +19,7 @@ class LibraryFacts:
     """What library.json says: who made the vectors, and how documents were split.
 
     The embedder's precision is not here: its vectors may be compared whatever they were computed in.
+    `store` is the address of the server that keeps the rows, without a password; empty: they lie beside this.
     """
 
     name: str
@@ -27,6 +28,7 @@ class LibraryFacts:
     dimensions: int
     split: SplitOptions
     version: int = LIBRARY_VERSION
+    store: str = ""
 
 
 def write_facts(path: Path, facts: LibraryFacts) -> None:

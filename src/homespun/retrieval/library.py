@@ -79,6 +79,7 @@ class Library:
         *,
         create: bool = False,
         split: SplitOptions | None = None,
+        store: str = "",
     ) -> "Library":
         """Open a library of a home.
 
@@ -88,6 +89,7 @@ class Library:
             embedder: needed for searching and ingesting; without it the library can be looked at.
             create: make it if it is not there; `embedder` is needed then.
             split: the splitting of a new library.
+            store: the address where a new library keeps its rows; empty: in the home.
 
         Raises:
             LibraryError: no such library, a name that is not allowed, a library that another embedder or
@@ -103,8 +105,23 @@ class Library:
             if not create or embedder is None:
                 raise _unknown(home, name)
             facts = LibraryFacts(
-                name, embedder.name, embedder.identity, embedder.dimensions, split or SplitOptions()
+                name,
+                embedder.name,
+                embedder.identity,
+                embedder.dimensions,
+                split or SplitOptions(),
+                store=store,
             )
+            if store:
+                from homespun.retrieval.open_store import open_store
+
+                claimed = open_store(store, path, name, embedder.dimensions).claim(embedder.identity)
+                if claimed != embedder.identity:  # another home's library, before anything is kept of it here
+                    raise LibraryError(
+                        f"Another embedder than {embedder.name} made the library {name!r} there.",
+                        where=store,
+                        remedy="Use the embedder that made it, or another name.",
+                    )
             path.mkdir(parents=True, exist_ok=True)
             write_facts(path, facts)
         facts = read_facts(path)
@@ -132,9 +149,9 @@ class Library:
     @cached_property
     def tables(self) -> "Store":
         """Where its rows are, opened when first needed: `homespun libraries list` does without."""
-        from homespun.retrieval.tables import LanceStore
+        from homespun.retrieval.open_store import open_store
 
-        return LanceStore(self.path / "tables", self.facts.dimensions)
+        return open_store(self.facts.store, self.path / "tables", self.name, self.facts.dimensions)
 
     def documents(self) -> list[LibraryDocument]:
         """All documents by name, those that could not be read too."""
@@ -259,6 +276,8 @@ class Library:
             LibraryBusyError: another process writes for longer than `wait_s`.
         """
         with self.writing(wait_s, progress):
+            if self.facts.store:
+                self.tables.drop()
             self.__dict__.pop("tables", None)
             try:
                 (self.path / "library.json").unlink()  # first: from here on there is no such library

@@ -8,13 +8,16 @@ from homespun.retrieval.library import Library, library_names
 from homespun.retrieval.reindex import other_embedder
 
 
-def open_library(home: Home, name: str, *, create: bool = False, embedder: str | None = None) -> Library:
+def open_library(
+    home: Home, name: str, *, create: bool = False, embedder: str | None = None, store: str = ""
+) -> Library:
     """Open a library for searching and ingesting.
 
     Args:
         home: where libraries and embedders are.
         name: of the library.
         create: make it if it is not there.
+        store: the address where a new library keeps its rows (see `open_store`).
         embedder: of a new library, by name; the home's default one if None. An old library has its own.
 
     Raises:
@@ -23,7 +26,7 @@ def open_library(home: Home, name: str, *, create: bool = False, embedder: str |
     """
     if create and name not in library_names(home):
         chosen = home.embedder(embedder) if embedder else find_embedder(home)
-        return Library.open(home, name, open_registered(home, chosen), create=True)
+        return Library.open(home, name, open_registered(home, chosen), create=True, store=store)
     library = Library.open(home, name)
     opened = open_registered(home, find_embedder(home, embedder or library.facts.embedder_name))
     if opened.identity != library.facts.embedder_identity:

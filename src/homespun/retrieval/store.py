@@ -151,6 +151,12 @@ class Store(Protocol):
         Readers that opened an old state before lose it.
         """
 
+    def claim(self, identity: str) -> str:
+        """Whose vectors are kept here: the embedder's that claimed it first, which is this one if none did."""
+
+    def drop(self) -> None:
+        """Delete all rows, and what held them; the store is of no use afterwards."""
+
     def keyword_hits(self, query: str, n: int) -> dict[PassageKey, float]:
         """The n best passages by BM25 with their scores, the best first; none for a query without words."""
 

@@ -41,13 +41,14 @@ class LanceStore:
     """A `Store` in three tables of LanceDB.
 
     Args:
-        path: a folder, made if it is not there.
+        path: a folder, made if it is not there; or the address of object storage.
         dimensions: of the vectors.
     """
 
-    def __init__(self, path: Path, dimensions: int) -> None:
+    def __init__(self, path: Path | str, dimensions: int) -> None:
         with _named_failures(path):
-            path.mkdir(parents=True, exist_ok=True)
+            if isinstance(path, Path):
+                path.mkdir(parents=True, exist_ok=True)
             self._database = lancedb.connect(
                 path,
                 read_consistency_interval=timedelta(0),
@@ -58,7 +59,7 @@ class LanceStore:
             there = set(self._database.list_tables().tables)
             tables = {
                 name: self._database.open_table(name)
-                if name in there and not _is_unborn(path / f"{name}.lance")
+                if name in there and not (isinstance(path, Path) and _is_unborn(path / f"{name}.lance"))
                 else self._database.create_table(name, schema=schema, exist_ok=True)
                 for name, schema in schemas.items()
             }
@@ -183,6 +184,16 @@ class LanceStore:
                     # Nobody else writes: the library's lock is held, so no unfinished write is lost.
                     table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
 
+    def claim(self, identity: str) -> str:
+        """See `Store`. Nobody but the library in whose folder it lies uses it: its library.json knows."""
+        return identity
+
+    def drop(self) -> None:
+        """See `Store`."""
+        with _named_failures(self.path):
+            for name in self._database.list_tables().tables:
+                self._database.drop_table(name)
+
     def upgrade(self) -> None:
         """Give tables of an older version the columns that came since; see `LIBRARY_VERSION`."""
         with _named_failures(self.path):
@@ -281,14 +292,14 @@ def _quoted(value: str) -> str:
 
 
 @contextlib.contextmanager
-def _named_failures(path: Path) -> Iterator[None]:
+def _named_failures(path: Path | str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         raise _failure(error, path) from error
 
 
-def _failure(error: Exception, path: Path) -> LibraryError:
+def _failure(error: Exception, path: Path | str) -> LibraryError:
     """What LanceDB or the system says, as one sentence with a remedy."""
     if isinstance(error, LibraryError):
         return error
