@@ -18,10 +18,9 @@ def read(data: bytes) -> Reading:
     Rows are places, "row 7", counted as spreadsheet programs do: the header is row 1.
     """
     text = decode_text(data).text
-    first_row = 2 if _TOLD_DELIMITER.match(text) else 1
     numbered = [
         (number, row)
-        for number, row in enumerate(parse_rows(text, find_delimiter(text)), first_row)
+        for number, row in enumerate(parse_rows(text, find_delimiter(text)), 1)
         if any(cell.strip() for cell in row)
     ]
     rows = [row for _, row in numbered]

@@ -97,7 +97,7 @@ class SheetTable:
             self._add_line(*first)
             self._builder.end_block()
             starts_table = True
-        elif first is not None and _is_header(first[1], cells):
+        elif first is not None and _is_header(first[1], cells, is_grouped=bool(self._across)):
             self._builder.end_block()
             names = {**self._across, **first[1]}
             self._names = {column: cell.text for column, cell in names.items()}
@@ -152,13 +152,17 @@ def _is_all_text(cells: dict[int, Cell]) -> bool:
     return not any(cell.is_number for cell in cells.values())
 
 
-def _is_header(first: dict[int, Cell], below: dict[int, Cell]) -> bool:
-    """Whether a table's first row can be told to name the columns, from the row below it."""
+def _is_header(first: dict[int, Cell], below: dict[int, Cell], *, is_grouped: bool) -> bool:
+    """Whether a table's first row can be told to name the columns, from the row below it.
+
+    `is_grouped`: some of its cells are merged over several columns, as names of groups are.
+    """
     if len(first) < 2 or not _is_all_text(first) or not names_columns([c.text for c in first.values()]):
         return False
     shared = [(first[column], below[column]) for column in first.keys() & below.keys()]
     return (
-        len(first) > 2
+        is_grouped
+        or len(first) > 2
         or any(under.is_number for _, under in shared)
         or (bool(shared) and all(above.style != under.style for above, under in shared))
     )
