@@ -16,6 +16,7 @@ SOURCE = Path(homespun.__file__).parent
 #: Lowest first. A room imports only rooms of a lower level (and itself); rooms of one level may not meet.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),
+    ("pictures",),
     ("models",),
     ("sizing",),
     ("engines",),

@@ -1,5 +1,6 @@
 """`homespun libraries`: what is in the libraries of this home."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -202,3 +203,25 @@ def purge(name: Name, as_json: Json = False) -> None:
     with shown_progress() as progress:
         Library.open(Home.open(), name).purge(progress=progress)
     print_json({"purged": name}) if as_json else print(f"{name} holds no word of removed documents any more.")
+
+
+@app.command("map")
+def draw_map(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="the picture's file: .png or .svg")] = Path("map.png"),
+    as_json: Json = False,
+) -> None:
+    """Draw a library: passages near each other mean alike, groups by their most telling words."""
+    from homespun.cli.render import shown_progress
+    from homespun.models.home import Home
+    from homespun.retrieval.library import Library
+    from homespun.retrieval.library_map import draw_library_map
+
+    with shown_progress() as progress:
+        found = draw_library_map(Library.open(Home.open(), name), out, progress)
+    if as_json:
+        print_json({"picture": out, "map": found})
+        return
+    for group, words in enumerate(found.names):
+        print(f"{int((found.groups == group).sum()):>5} passages: {words}")
+    print(f"{sum(found.explained):.0%} of the variance is shown. written: {out}")
