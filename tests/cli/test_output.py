@@ -59,11 +59,11 @@ def test_any_character_can_be_piped(homespun: Callable[..., Ran]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such file name")
 def test_a_file_name_that_is_no_text_is_told(homespun: Callable[..., Ran], tmp_path: Path) -> None:
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/x\xff.zip")).touch()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/x\xff.bin")).touch()
     (tmp_path / "a.txt").write_text("The door is green.")
     ran = homespun("ingest", str(tmp_path), "-l", "names", "--json", PYTHONIOENCODING="utf-8:strict")
     assert ran.code == 0, ran.err
-    assert ran.json["skipped"][0]["path"].endswith("x\udcff.zip")
+    assert ran.json["skipped"][0]["path"].endswith("x\udcff.bin")
 
 
 def test_input_that_is_no_text_is_read(bare_home: Home) -> None:

@@ -299,3 +299,9 @@ def test_places_hold_what_was_added_inside_them_and_the_innermost_is_named() -> 
     assert document.place_at(reading.text.index("15")) == "row 3"
     assert document.place_at(reading.text.index("\nItem: Call")) == "sheet Prices"
     assert document.place_at(0) == document.place_at(len(reading.text) - 1) == ""
+
+
+def test_a_nul_that_a_format_allows_is_replaced_one_for_one(read_bytes) -> None:
+    document = read_bytes("a.json", '{"a": "x\\u0000y"}')
+    assert document.status == "read"
+    assert document.text == "a: x\ufffdy"

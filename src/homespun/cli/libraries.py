@@ -111,7 +111,14 @@ def remove(
     else:
         library.remove(document)
     removed = document or name
-    print_json({"removed": removed}) if as_json else print(f"{removed} is removed.")
+    if as_json:
+        print_json({"removed": removed})
+        return
+    print(f"{removed} is removed.")
+    if document is not None:
+        print(
+            f"Its words may stay in old files for an hour; homespun libraries purge {name} deletes them now."
+        )
 
 
 @app.command()
@@ -202,7 +209,10 @@ def purge(name: Name, as_json: Json = False) -> None:
 
     with shown_progress() as progress:
         Library.open(Home.open(), name).purge(progress=progress)
-    print_json({"purged": name}) if as_json else print(f"{name} holds no word of removed documents any more.")
+    print_json({"purged": name}) if as_json else print(
+        f"{name} holds no word of removed documents any more. Kept chats, saved answers and backups are yours to "
+        "delete."
+    )
 
 
 @app.command("map")

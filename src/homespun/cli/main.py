@@ -18,6 +18,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("homespun.cli.ask", "Answer a question from a library, with citations."),
     "search": ("homespun.cli.search", "Find the passages of a library that fit a query."),
     "run": ("homespun.cli.run", "Let a model write: one prompt, or a chat."),
+    "tokens": (
+        "homespun.cli.tokens",
+        "Show a text as a model's tokenizer cuts it; several models side by side.",
+    ),
+    "next": (
+        "homespun.cli.next",
+        "Show the most probable next tokens, and what each option makes of them.",
+    ),
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
     "embedders": ("homespun.cli.embedders", "List, show, add and remove embedders."),

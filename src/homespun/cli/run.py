@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ import typer
 
 from homespun.cli.flags import EngineName, Json, ModelName, OptionError, flags
 from homespun.cli.render import print_json, shown_progress
+from homespun.decoding.beam import BeamOptions
+from homespun.decoding.contrastive import ContrastiveOptions
+from homespun.decoding.strategies import StrategyOptions
 from homespun.engines.chats import KeptChat, last_chat
 from homespun.engines.conversation import Answer, Conversation, Reply
 from homespun.engines.engine import (
@@ -34,6 +38,9 @@ app = typer.Typer()
 def run(
     engine_options: EngineOptions,
     options: GenerateOptions,
+    how: StrategyOptions,
+    beam: BeamOptions,
+    contrastive: ContrastiveOptions,
     prompt: Annotated[
         str | None, typer.Argument(help="what to say; - reads it from input; none: a chat")
     ] = None,
@@ -48,6 +55,9 @@ def run(
     tools: Annotated[
         Path | None, typer.Option(help="JSON file of tools to offer; calls are printed, never run")
     ] = None,
+    tree: Annotated[
+        Path | None, typer.Option(help="draw the choices of --strategy: FILE.png or FILE.svg")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Let a model write: one prompt, or a chat."""
@@ -58,6 +68,10 @@ def run(
         raise OptionError("--raw takes no --system, --chat, --continue or --tools: only the prompt is read")
     if chat is not None and goes_on:
         raise OptionError("--chat names the chat already; leave --continue out")
+    if how.strategy and (chat is not None or goes_on or tools is not None or prompt is None):
+        raise OptionError("--strategy writes one prompt's answer; leave out --chat, --continue and --tools")
+    if tree is not None and not how.strategy:
+        raise OptionError("--tree draws the choices of a strategy: name one with --strategy")
     options = with_files_read(options)
     offered = () if tools is None else _tools(tools)
     home = Home.open()
@@ -74,6 +88,12 @@ def run(
                 return
             text = sys.stdin.read() if prompt in (None, "-") else prompt
             assert text is not None
+            if how.strategy:
+                from homespun.cli.run_strategy import run_strategy
+
+                how = replace(how, beam=beam, contrastive=contrastive)
+                run_strategy(loaded, text, options, how, system=system, raw=raw, tree=tree, as_json=as_json)
+                return
             result, answer = _once(conversation, text, options, raw=raw, show=not as_json)
             if as_json:
                 print_json(_as_json(result, answer, conversation))

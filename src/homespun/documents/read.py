@@ -68,7 +68,7 @@ def read_document(
     return Document(
         path,
         shown,
-        reading.text,
+        reading.text.replace("\x00", "\ufffd"),  # what no database keeps; one for one, so that offsets stay
         reading.pages,
         reading.headings,
         status,
@@ -108,9 +108,7 @@ def _read_bytes(path: Path) -> bytes:
 def _read_bytes_as(suffix: str, data: bytes, options: ReadOptions) -> Reading:
     if suffix not in SUPPORTED_SUFFIXES:
         kind = f"{suffix} files" if suffix else "Files without an ending"
-        raise UnreadableFile(
-            f"{kind} are not supported (supported: {', '.join(sorted(SUPPORTED_SUFFIXES))})."
-        )
+        raise UnreadableFile(f"{kind} are not supported.")
     if not data:
         raise UnreadableFile("It is empty (0 bytes).")
     try:

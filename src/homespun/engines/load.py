@@ -1,6 +1,7 @@
 """From a name that a person types to a running engine."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -11,6 +12,7 @@ from homespun.engines.providers import remote_model
 from homespun.models.errors import UnknownModelError
 from homespun.models.found import found_model
 from homespun.models.home import Home
+from homespun.models.tokenizer import Tokenizer
 from homespun.progress import Progress, no_progress
 from homespun.sizing.prices import read_price
 
@@ -39,6 +41,31 @@ def model_path(home: Home, name: str | None) -> Path:
             "or add a file of yours with `homespun models add FILE.gguf`.",
         )
     return home.model(name).path
+
+
+def load_tokenizers(home: Home, names: Sequence[str | None]) -> dict[str, Tokenizer]:
+    """Tokenizers alone, by the names given; None is the default model, called by its own name.
+
+    Raises:
+        UnknownModelError: no such model.
+        EngineError: a remote model, whose tokenizer is not here.
+    """
+    from homespun.models.folder import read_folder
+    from homespun.models.gguf import read_gguf
+
+    found: dict[str, Tokenizer] = {}
+    for name in names:
+        if name is not None and remote_model(name) is not None:
+            raise EngineError(
+                "a remote model's tokenizer is not here", where=name, remedy="Name a local model."
+            )
+        path = model_path(home, name)
+        if path.is_dir():
+            tokenizer = Tokenizer.from_folder(read_folder(path))
+        else:
+            tokenizer = Tokenizer.from_gguf(read_gguf(path))
+        found[name or home.default_model or path.stem] = tokenizer
+    return found
 
 
 def load_engine(

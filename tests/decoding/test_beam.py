@@ -1,0 +1,78 @@
+"""Beam search against all texts of a small world, and by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from homespun.decoding.beam import BeamOptions, beam_search
+from homespun.decoding.errors import DecodingError
+from homespun.decoding.stages import softmax
+from homespun.decoding.tree import path
+
+
+def world(seed: int, n_vocab: int = 4):
+    """A model whose odds depend on the whole text so far."""
+
+    def rows(texts):
+        return np.stack(
+            [np.log(softmax(np.random.default_rng([seed, len(t), *t]).normal(0, 2, n_vocab))) for t in texts]
+        )
+
+    return rows
+
+
+def test_by_hand_the_second_best_first_token_leads_to_the_best_text():
+    # A: .6 then .5/.5; B: .4 then .9/.1. Greedy takes A (.30); two beams find B (.36).
+    table = {(): [0.6, 0.4], (0,): [0.5, 0.5], (1,): [0.9, 0.1]}
+
+    def rows(texts):
+        return np.log([table[t] for t in texts])
+
+    greedy = beam_search(rows, (), BeamOptions(1), max_new_tokens=2, stop_ids=frozenset())
+    assert greedy.sequences[0].token_ids == (0, 0)
+    found = beam_search(rows, (), BeamOptions(2), max_new_tokens=2, stop_ids=frozenset())
+    best = found.sequences[0]
+    assert best.token_ids == (1, 0)
+    assert np.exp(best.log_probability) == pytest.approx(0.36)
+    assert best.score == pytest.approx(np.log(0.36) / 2)
+    kept = [index for index, node in enumerate(found.tree) if node.is_kept]
+    assert path(found.tree, kept[-1]) == (1, 0)
+    assert sum(node.token_id is not None for node in found.tree) == 4  # two at each step
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_wide_enough_it_is_exhaustive(seed):
+    rows = world(seed)
+    found = beam_search(
+        rows, (7,), BeamOptions(64, length_penalty=0.0), max_new_tokens=3, stop_ids=frozenset({3})
+    )
+    texts = {}
+    for text in itertools.product(range(4), repeat=3):
+        end = text.index(3) + 1 if 3 in text else 3
+        short = text[:end]
+        texts[short] = sum(rows([(7, *short[:i])])[0][token] for i, token in enumerate(short))
+    best = max(texts, key=texts.__getitem__)
+    assert found.sequences[0].token_ids == best
+    assert found.sequences[0].log_probability == pytest.approx(texts[best])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5))
+def test_no_text_comes_twice_and_the_best_is_first(seed, n_beams):
+    found = beam_search(world(seed), (), BeamOptions(n_beams), max_new_tokens=6, stop_ids=frozenset({0}))
+    texts = [sequence.token_ids for sequence in found.sequences]
+    scores = [sequence.score for sequence in found.sequences]
+    assert len(set(texts)) == len(texts) <= n_beams
+    assert scores == sorted(scores, reverse=True)
+    for sequence in found.sequences:
+        assert sequence.is_ended == (sequence.token_ids[-1] == 0)
+        assert 0 not in sequence.token_ids[:-1]
+
+
+def test_no_beam_is_refused():
+    with pytest.raises(DecodingError, match="n_beams is 0"):
+        BeamOptions(0)
