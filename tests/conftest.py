@@ -44,6 +44,12 @@ def gemma_gguf() -> Path:
     pytest.skip("needs Gemma 3 270M: run `homespun models add gemma3-270m` (254 MB)")
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory) -> Path:
+    """Imported graphs and measurements of models: made by the first test that needs them, used by the others."""
+    return tmp_path_factory.mktemp("shared") / "cache"
+
+
 @pytest.fixture
 def home(tmp_path):
     """A home of its own for one test."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from homespun.cli.main import exit_code
 
 documents, planted = sys.argv[1], sys.argv[2] == "plant"
-for command in (
+for command in [["libraries", "list"]] if planted else (
     ["ingest", documents, "--library", "silent"],
     ["search", "garden birds", "--library", "silent"],
     ["ask", "How much did the atlas cost?", "--library", "silent", "--style", "write", "--max-new-tokens", "4"],

@@ -24,11 +24,11 @@ PROMPTS = (
 
 
 @pytest.fixture(scope="module")
-def engine(starter_gguf, tmp_path_factory):
+def engine(starter_gguf, shared_cache):
     with OpenVINOEngine(
         starter_gguf,
         EngineOptions(mode="exact", cache_tokens=4096),
-        cache_path=tmp_path_factory.mktemp("cache"),
+        cache_path=shared_cache,
     ) as opened:
         yield opened
 
