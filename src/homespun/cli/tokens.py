@@ -22,7 +22,7 @@ def tokens(
     as_json: Json = False,
 ) -> None:
     """Show a text as a model's tokenizer cuts it; several models side by side."""
-    from homespun.decoding.tokens import compare_tokenizers, tokenize
+    from homespun.decoding.tokens import tokenize
     from homespun.engines.load import load_tokenizers
     from homespun.models.home import Home
 
@@ -57,14 +57,13 @@ def tokens(
         if not one.is_exact:
             print("This tokenizer changes the text: its tokens do not give all of the text's bytes back.")
     if len(found) > 1:
-        costs = compare_tokenizers(tokenizers, {"text": shown})
         rows = [
             {
-                "model": c.tokenizer,
-                "tokens": c.n_tokens,
-                "tokens_per_character": f"{c.tokens_per_character:.3f}",
+                "model": name,
+                "tokens": one.n_tokens,
+                "tokens_per_character": f"{one.n_tokens / max(one.n_characters, 1):.3f}",
             }
-            for c in costs
+            for name, one in found.items()
         ]
         print("\n" + table(rows))
 

@@ -1,6 +1,5 @@
 """A text as a model's tokenizer cuts it: pieces, ids, bytes, and what they cost in each language."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homespun.models.tokenizer import Tokenizer
@@ -73,33 +72,3 @@ def tokenize(tokenizer: Tokenizer, text: str) -> TokenizedText:
         last = pieces[-1]
         pieces[-1] = TokenPiece(last.id, last.text + rest, last.bytes, last.start, place + len(rest))
     return TokenizedText(text, tuple(pieces))
-
-
-@dataclass(frozen=True)
-class TokenCost:
-    """What one text takes in one tokenizer."""
-
-    tokenizer: str
-    text: str
-    n_tokens: int
-    n_characters: int
-    n_bytes: int
-
-    @property
-    def tokens_per_character(self) -> float:
-        return self.n_tokens / max(self.n_characters, 1)
-
-
-def compare_tokenizers(tokenizers: Mapping[str, Tokenizer], texts: Mapping[str, str]) -> list[TokenCost]:
-    """Every text in every tokenizer, texts in the order given.
-
-    Args:
-        tokenizers: by the name that people know.
-        texts: by name, such as the language of each.
-    """
-    costs = []
-    for name, text in texts.items():
-        for who, tokenizer in tokenizers.items():
-            found = tokenize(tokenizer, text)
-            costs.append(TokenCost(who, name, found.n_tokens, found.n_characters, found.n_bytes))
-    return costs

@@ -186,7 +186,5 @@ class WorkerProcess:
 
     def _last_words(self) -> str:
         code = self._process.returncode
-        if code == 1:  # Python itself could not go on, which hardly anything else does to it
-            return "The program that read it ended, probably for lack of memory; the file asks for too much."
         name = signal.Signals(-code).name if code is not None and code < 0 else f"code {code}"
         return f"The program that read it crashed ({name}); the file is probably broken."

@@ -125,7 +125,7 @@ class FolderEmbedder:
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """The (start, end) in code points of each token of a text, special tokens left out."""
-        encoding = self._tokenizer.encode(_readable(text), add_special_tokens=False)
+        encoding = self._tokenizer.encode(readable(text), add_special_tokens=False)
         return list(encoding.offsets)
 
     def embed(self, texts: Sequence[str], kind: Kind, progress: Progress = no_progress) -> FloatArray:
@@ -134,14 +134,14 @@ class FolderEmbedder:
         Raises:
             EmbedderError: a passage is longer than `max_tokens`.
         """
-        readable = [_readable(text) for text in texts]
+        texts = [readable(text) for text in texts]
         prefix = self._prefixes[kind]
-        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch([prefix + t for t in readable])]
+        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch([prefix + t for t in texts])]
         if all(len(ids) <= self._window for ids in encoded):
             return self.encoder.encode(encoded, progress)
         pieces: list[list[int]] = []
         owners: list[int] = []
-        for row, (text, ids) in enumerate(zip(readable, encoded, strict=True)):
+        for row, (text, ids) in enumerate(zip(texts, encoded, strict=True)):
             parts = [ids]
             if len(ids) > self._window:
                 windows = [prefix + window for window in self._windows(text, kind)]
@@ -198,7 +198,7 @@ def open_embedder(
     if not path.is_dir():
         raise EmbedderError("There is no embedder in this folder.", where=str(path))
     encoder = Encoder.open(path, options, cache_path)
-    tokenizer = _read_tokenizer(path / "tokenizer.json")
+    tokenizer = read_tokenizer(path / "tokenizer.json")
     window = _optional_json(path / "sentence_bert_config.json").get("max_seq_length") or encoder.max_tokens
     names = [name or "", path.name, str(_optional_json(path / "config.json").get("_name_or_path") or "")]
     prefixes = prefixes_of(_optional_json(path / "config_sentence_transformers.json"), names)
@@ -214,7 +214,12 @@ def open_embedder(
     )
 
 
-def _read_tokenizer(path: Path) -> "Tokenizer":
+def read_tokenizer(path: Path) -> "Tokenizer":
+    """The tokenizer.json of a folder; it neither cuts nor pads, and takes special tokens in text as text.
+
+    Raises:
+        EmbedderError: the file is missing or no tokenizer.
+    """
     from tokenizers import Tokenizer
 
     try:
@@ -254,6 +259,6 @@ def folder_identity(path: Path, added: Sequence[str] = ()) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """The text with what UTF-8 cannot hold replaced one for one, so that offsets stay."""
     return _SURROGATES.sub("\ufffd", text)

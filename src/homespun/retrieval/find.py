@@ -1,10 +1,11 @@
 """One search from names alone: opens the library and what reranks, searches, closes what it opened."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from homespun.models.home import Home
 from homespun.progress import Progress, no_progress
-from homespun.retrieval.errors import EmbedderError, RetrievalError
+from homespun.retrieval.errors import RetrievalError
 from homespun.retrieval.library import Library
 from homespun.retrieval.open import open_library
 from homespun.retrieval.rerank_open import open_rerankers
@@ -56,10 +57,12 @@ def find_passages(
     opened = open_library(home, library) if isinstance(library, str) else library
     kinds = reranking.kinds()
     embedder = opened.facts.embedder_name
-    try:
-        with open_rerankers(home, kinds, embedder=embedder, model=model, progress=progress) as rerankers:
-            return search(opened, query, options, rerankers=rerankers)
-    except (RetrievalError, EmbedderError):
-        if reranking.rerank != "auto":
-            raise
-    return search(opened, query, options)  # an embedder without token states: nothing to rerank by
+    with ExitStack() as stack:
+        opening = open_rerankers(home, kinds, embedder=embedder, model=model, progress=progress)
+        try:
+            rerankers = stack.enter_context(opening)
+        except RetrievalError:
+            if reranking.rerank != "auto":
+                raise
+            rerankers = []  # an embedder without token states: nothing to rerank by
+        return search(opened, query, options, rerankers=rerankers)

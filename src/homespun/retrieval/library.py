@@ -115,7 +115,8 @@ class Library:
             if store:
                 from homespun.retrieval.open_store import open_store
 
-                claimed = open_store(store, path, name, embedder.dimensions).claim(embedder.identity)
+                with contextlib.closing(open_store(store, path, name, embedder.dimensions)) as opened:
+                    claimed = opened.claim(embedder.identity)
                 if claimed != embedder.identity:  # another home's library, before anything is kept of it here
                     raise LibraryError(
                         f"Another embedder than {embedder.name} made the library {name!r} there.",
@@ -128,7 +129,11 @@ class Library:
         if facts.version < LIBRARY_VERSION:
             facts = migrate(path)
         if embedder is not None and embedder.identity != facts.embedder_identity:
-            raise _other_embedder(path, facts, embedder)
+            raise LibraryError(
+                of_another_embedder(facts, embedder),
+                where=str(path),
+                remedy="Use the first embedder, or ingest the documents into a new library with the other one.",
+            )
         return cls(path, facts, embedder)
 
     @property
@@ -316,11 +321,10 @@ def _unknown(home: Home, name: str) -> LibraryError:
     )
 
 
-def _other_embedder(path: Path, facts: LibraryFacts, embedder: Embedder) -> LibraryError:
-    return LibraryError(
-        f"This library was made with the embedder {facts.embedder_name} ({facts.dimensions} dimensions, "
-        f"{facts.embedder_identity[:12]}) and cannot be used with {embedder.name} "
-        f"({embedder.dimensions} dimensions, {embedder.identity[:12]}); it was left as it is.",
-        where=str(path),
-        remedy="Use the first embedder, or ingest the documents into a new library with the other one.",
+def of_another_embedder(facts: LibraryFacts, embedder: Embedder) -> str:
+    """What is told when a library is opened with another embedder than its own."""
+    return (
+        f"The library {facts.name!r} was made with the embedder {facts.embedder_name} ({facts.dimensions} "
+        f"dimensions, {facts.embedder_identity[:12]}) and cannot be used with {embedder.name} "
+        f"({embedder.dimensions} dimensions, {embedder.identity[:12]}); it was left as it is."
     )

@@ -6,7 +6,7 @@ from itertools import islice
 
 from homespun.retrieval.embedder import Embedder
 from homespun.retrieval.errors import LibraryError
-from homespun.retrieval.library import Library
+from homespun.retrieval.library import Library, of_another_embedder
 
 #: Passages whose embedding is timed.
 _TIMED = 16
@@ -41,10 +41,7 @@ def other_embedder(library: Library, embedder: Embedder) -> LibraryError:
     roots = sorted({document.root for document in library.documents() if document.root})
     paths = " ".join(roots[:3]) if 0 < len(roots) <= 3 else "PATHS"
     return LibraryError(
-        f"The library {facts.name!r} was made with the embedder {facts.embedder_name} ({facts.dimensions} "
-        f"dimensions, {facts.embedder_identity[:12]}) and cannot be used with {embedder.name} "
-        f"({embedder.dimensions} dimensions, {embedder.identity[:12]}); it was left as it is. "
-        f"With the other one {reindex_cost(library, embedder).told}.",
+        f"{of_another_embedder(facts, embedder)} With the other one {reindex_cost(library, embedder).told}.",
         remedy=f"Use the first embedder, or make a new library: `homespun ingest {paths} --library "
         f"{facts.name}-new --embedder {embedder.name}`.",
     )

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from homespun.progress import Progress, no_progress
-from homespun.retrieval.rerank_tokens import PairFrame, pair_frame_of, plain_ids, read_tokenizer, windows
+from homespun.retrieval.embedder import read_tokenizer
+from homespun.retrieval.rerank_tokens import PairFrame, pair_frame_of, plain_ids, windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,7 +59,7 @@ class CrossEncoder:
 
         path = Path(path)
         classifier = PairClassifier.open(path, options, cache_path)
-        return cls(f"cross:{path.name}", classifier, read_tokenizer(path))
+        return cls(f"cross:{path.name}", classifier, read_tokenizer(path / "tokenizer.json"))
 
     def scores(self, query: str, texts: Sequence[str], progress: Progress = no_progress) -> FloatArray:
         """The classifier's logit of each text: float32 (n texts,). See `Reranker.scores`.

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from homespun.progress import Progress, no_progress
-from homespun.retrieval.rerank_tokens import frame_of, plain_ids, read_tokenizer, windows
+from homespun.retrieval.embedder import read_tokenizer
+from homespun.retrieval.rerank_tokens import frame_of, plain_ids, windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -126,7 +127,9 @@ class LateInteraction:
         from homespun.engines.openvino.encoder_heads import TokenEncoder
 
         encoder = TokenEncoder.open(Path(path), options, cache_path)
-        return cls(encoder, read_tokenizer(Path(path)), encoder.max_tokens, weights, stretch)
+        return cls(
+            encoder, read_tokenizer(Path(path) / "tokenizer.json"), encoder.max_tokens, weights, stretch
+        )
 
     def scores(self, query: str, texts: Sequence[str], progress: Progress = no_progress) -> FloatArray:
         """Max-sim of each text: float32 (n texts,), -1 to 1. See `Reranker.scores`."""

@@ -1,17 +1,14 @@
 """Texts as token ids for models that read windows of tokens: nothing is cut off, long texts overlap."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from homespun.retrieval.embedder import readable
 from homespun.retrieval.errors import EmbedderError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -41,28 +38,6 @@ class PairFrame:
         return len(self.before) + len(self.between) + len(self.after)
 
 
-def read_tokenizer(path: Path) -> "Tokenizer":
-    """The tokenizer.json of a folder; it neither cuts nor pads, and takes special tokens in text as text.
-
-    Raises:
-        EmbedderError: the file is missing or no tokenizer.
-    """
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-    except Exception as error:  # the library raises plain Exception
-        raise EmbedderError(
-            f"The tokenizer cannot be read ({error}).",
-            where=str(path / "tokenizer.json"),
-            remedy="Fetch the model again.",
-        ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
 def frame_of(tokenizer: "Tokenizer") -> Frame:
     """What the tokenizer adds around one text."""
     encoding = tokenizer.encode("a")
@@ -87,8 +62,8 @@ def pair_frame_of(tokenizer: "Tokenizer") -> PairFrame:
 
 def plain_ids(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:
     """Token ids of texts, no special tokens added."""
-    readable = [_SURROGATES.sub("\ufffd", text) for text in texts]
-    return [list(encoding.ids) for encoding in tokenizer.encode_batch(readable, add_special_tokens=False)]
+    encodings = tokenizer.encode_batch([readable(text) for text in texts], add_special_tokens=False)
+    return [list(encoding.ids) for encoding in encodings]
 
 
 def windows(n_tokens: int, room: int, overlap: int) -> list[tuple[int, int]]:

@@ -151,6 +151,9 @@ class Store(Protocol):
         Readers that opened an old state before lose it.
         """
 
+    def close(self) -> None:
+        """End connections; the store is of no use afterwards."""
+
     def claim(self, identity: str) -> str:
         """Whose vectors are kept here: the embedder's that claimed it first, which is this one if none did."""
 

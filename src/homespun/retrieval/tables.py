@@ -184,6 +184,9 @@ class LanceStore:
                     # Nobody else writes: the library's lock is held, so no unfinished write is lost.
                     table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
 
+    def close(self) -> None:
+        """See `Store`. LanceDB has nothing to end."""
+
     def claim(self, identity: str) -> str:
         """See `Store`. Nobody but the library in whose folder it lies uses it: its library.json knows."""
         return identity
