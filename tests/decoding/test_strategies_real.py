@@ -5,15 +5,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from homespun.decoding.contrastive import HiddenStates
 from homespun.decoding.errors import DecodingError
 from homespun.decoding.next import next_tokens, prompt_ids
+from homespun.decoding.output_layer import hidden_states_of
 from homespun.decoding.strategies import StrategyOptions, generate_options, write
 from homespun.decoding.tree import path
 from homespun.engines.engine import EngineOptions, GenerateOptions, Request
 from homespun.engines.openvino.engine import OpenVINOEngine
 from homespun.engines.sampling import next_probabilities
-from homespun.models.gguf import read_gguf
 
 PROMPTS = (
     "Paris is the city",
@@ -44,11 +43,6 @@ def reference(starter_gguf):
     ).eval()
 
 
-def output_weights(path):
-    file = read_gguf(path)
-    return file.dequantize("output.weight" if "output.weight" in file.tensors else "token_embd.weight")
-
-
 def test_beam_search_is_transformers_beam_search(engine, reference):
     import torch
 
@@ -75,7 +69,7 @@ def test_hidden_states_are_transformers_hidden_states(engine, reference, starter
     ids = prompt_ids(engine, PROMPTS[1])
     with torch.no_grad():
         expected = reference(torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0].numpy()
-    states = HiddenStates(output_weights(starter_gguf)).of(engine.distributions(ids, last=len(ids)))
+    states = hidden_states_of(starter_gguf).of(engine.distributions(ids, last=len(ids)))
     scale = np.abs(expected).max()
     np.testing.assert_allclose(states / scale, expected / scale, atol=2e-3)
 
@@ -89,7 +83,7 @@ def test_contrastive_search_says_less_again(engine, starter_gguf):
         ids,
         limit,
         StrategyOptions("contrastive"),
-        output_weights=lambda: output_weights(starter_gguf),
+        hidden_states=lambda: hidden_states_of(starter_gguf),
     )
     assert len(set(found.token_ids)) > len(set(greedy.token_ids))
     with pytest.raises(DecodingError, match="output layer"):

@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.next",
         "Show the most probable next tokens, and what each option makes of them.",
     ),
+    "strategies": (
+        "homespun.cli.strategies",
+        "Measure the strategies of writing on your prompts: diversity, speed, likelihood, coherence, repetition.",
+    ),
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
     "embedders": ("homespun.cli.embedders", "List, show, add and remove embedders."),

@@ -22,7 +22,7 @@ def run_strategy(
 ) -> None:
     """Write, print, and draw the tree if a file is named for it."""
     from homespun.decoding.next import prompt_ids
-    from homespun.decoding.output_layer import output_weights
+    from homespun.decoding.output_layer import hidden_states_of
     from homespun.decoding.views import draw_choices, tree_text
     from homespun.pictures.canvas import check_suffix
 
@@ -34,7 +34,7 @@ def run_strategy(
         head = [] if system is None else [Message("system", system)]
         ids = tuple(engine.template.encode([*head, Message("user", text)]))
     written = write(
-        engine, ids, options, how, output_weights=lambda: output_weights(Path(engine.facts.model_path))
+        engine, ids, options, how, hidden_states=lambda: hidden_states_of(Path(engine.facts.model_path))
     )
     if tree is not None:
         draw_choices(written, text, engine.tokenizer, tree)

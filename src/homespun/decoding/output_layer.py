@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from homespun.decoding.contrastive import HiddenStates
 from homespun.decoding.errors import DecodingError
 from homespun.decoding.stages import Floats
 
@@ -21,3 +22,13 @@ def output_weights(path: Path) -> Floats:
         )
     file = read_gguf(path)
     return file.dequantize("output.weight" if "output.weight" in file.tensors else "token_embd.weight")
+
+
+def hidden_states_of(path: Path) -> HiddenStates:
+    """What finds a model's hidden states from its log-probabilities; kept, it serves many texts.
+
+    Raises:
+        DecodingError: no GGUF file, or an output layer that leaves the states open.
+        ModelFileError: a damaged one.
+    """
+    return HiddenStates(output_weights(path))

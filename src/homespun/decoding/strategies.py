@@ -106,7 +106,7 @@ def write(
     strategy_options: StrategyOptions,
     *,
     adapter: str | None = None,
-    output_weights: Callable[[], Floats] | None = None,
+    hidden_states: Callable[[], HiddenStates] | None = None,
 ) -> Written:
     """Write one text with a strategy: the engine's own path where it has one, a search of ours elsewhere.
 
@@ -116,10 +116,11 @@ def write(
         options: limits and values of the sampling options.
         strategy_options: which strategy.
         adapter: a loaded adapter's name.
-        output_weights: gives the output layer's matrix (n_vocab, n), for contrastive search.
+        hidden_states: gives what finds hidden states, for contrastive search (`hidden_states_of`).
 
     Raises:
-        DecodingError: contrastive search without the matrix, or stop texts in a search.
+        DecodingError: contrastive search without hidden states, stop texts in a search, or a search on a
+            server, which tells only its best few tokens.
         EngineError: as the engine says.
     """
     strategy = _named(strategy_options)
@@ -127,15 +128,27 @@ def write(
     if strategy in ("beam", "contrastive"):
         if options.stop or options.is_constrained:
             raise DecodingError(f"{strategy} search takes no stop texts and no constraints.")
+        if engine.facts.engine == "remote":
+            raise DecodingError(
+                f"{strategy} search needs the odds of all tokens, and a server tells those of its best few only.",
+                where=engine.facts.model_path,
+                remedy="Choose greedy or a way of sampling, or a local model.",
+            )
         reader = _Reader(engine, adapter)
         try:
-            found = _searched(reader, tuple(token_ids), options, strategy_options, output_weights)
+            found = _searched(reader, tuple(token_ids), options, strategy_options, hidden_states)
         finally:
             reader.close()
         return replace(found, seconds=time.perf_counter() - started)
-    asked = generate_options(strategy, replace(options, n_best=max(options.n_best, N_SHOWN)))
+    asked = generate_options(strategy, replace(options, n_best=_n_shown(engine, options)))
     result = engine.generate([Request(tuple(token_ids), asked, adapter)])[0]
     return from_generation(strategy, result, time.perf_counter() - started)
+
+
+def _n_shown(engine: Engine, options: GenerateOptions) -> int:
+    most = engine.facts.max_alternatives
+    wanted = max(options.n_best, N_SHOWN)
+    return wanted if most is None else min(wanted, most)
 
 
 def from_generation(strategy: Strategy, result: Generation, seconds: float) -> Written:
@@ -171,13 +184,13 @@ def _searched(
     prompt: tuple[int, ...],
     options: GenerateOptions,
     how: StrategyOptions,
-    output_weights: Callable[[], Floats] | None,
+    hidden_states: Callable[[], HiddenStates] | None,
 ) -> Written:
     if how.strategy == "beam":
         return _beam(reader, prompt, options, how.beam)
-    if output_weights is None:
+    if hidden_states is None:
         raise DecodingError("Contrastive search needs a model in a GGUF file, for its output layer.")
-    return _contrastive(reader, prompt, options, how.contrastive, HiddenStates(output_weights()))
+    return _contrastive(reader, prompt, options, how.contrastive, hidden_states())
 
 
 class _Reader:

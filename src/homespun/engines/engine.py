@@ -154,6 +154,7 @@ class EngineFacts:
         loss_nats: mean KL to the float32 reference where it was measured, else None.
         checked_nats: mean KL to independent reference numbers on a probe, measured before the engine first
             served this model; None where no reference knows the architecture.
+        max_alternatives: the most that `n_best` may ask for; None: any number.
     """
 
     engine: str
@@ -168,6 +169,7 @@ class EngineFacts:
     processor: str
     loss_nats: float | None = None
     checked_nats: float | None = None
+    max_alternatives: int | None = None
     notes: tuple[str, ...] = ()
 
 

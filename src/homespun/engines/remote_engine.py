@@ -79,6 +79,7 @@ class RemoteEngine(LoadedModel):
             precision="unknown",
             cache_precision="unknown",
             processor="the server's",
+            max_alternatives=self._client.remote.provider.max_alternatives,
             notes=tuple(notes),
         )
 

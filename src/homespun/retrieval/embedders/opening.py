@@ -70,3 +70,21 @@ def description(path: Path) -> dict[str, Any]:
     raise EmbedderError(
         f"{DESCRIPTION_FILE} cannot be read.", where=str(path), remedy="Remove the embedder and add it again."
     )
+
+
+def open_local(home: Home, name: str | None = None) -> Embedder | None:
+    """The embedder of this name; without one the home's default, unless it would send texts away.
+
+    Returns:
+        None: none is named, and the home has none that runs on this machine.
+
+    Raises:
+        UnknownModelError: no embedder of that name.
+        EmbedderError, EngineError, RemoteError: it cannot be opened, and why.
+    """
+    if name is None and not home.default_embedder:
+        return None
+    registered = home.embedder(name)
+    if name is None and description(registered.path)["kind"] == "remote":
+        return None
+    return open_registered(home, registered)

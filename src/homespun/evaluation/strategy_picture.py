@@ -1,0 +1,34 @@
+"""Measured strategies as a picture."""
+
+from pathlib import Path
+
+from homespun.evaluation.strategies import BASE, MEASURES, StrategyComparison
+from homespun.pictures.intervals import DrawnInterval, Panel, draw_intervals
+
+
+def draw_comparison(comparison: StrategyComparison, path: Path) -> None:
+    """A panel for each measure, PNG or SVG.
+
+    Raises:
+        PictureError: another ending, or a file that cannot be written.
+    """
+    rows = comparison.strategies
+    panels = []
+    for measure in MEASURES:
+        found = {}
+        for row in rows:
+            if measure.name in row.measures:
+                value = row.measures[measure.name]
+                apart = row.differences.get(measure.name)
+                is_marked = apart is not None and apart.excludes_zero
+                found[row.strategy] = DrawnInterval(value.value, value.low, value.high, is_marked)
+        if found:
+            panels.append(Panel(measure.name, measure.unit, {str(k): v for k, v in found.items()}))
+    draw_intervals(
+        panels,
+        [row.strategy for row in rows],
+        path,
+        title=f"Strategies on {comparison.n_prompts} prompts, 95% intervals over prompts",
+        base=BASE,
+        note="filled: the paired difference to greedy (dashed line) has an interval that excludes 0",
+    )
