@@ -13,6 +13,7 @@ from homespun.pictures.canvas import COLOUR_SCALE, MARKERS, canvas, check_suffix
 from homespun.progress import Progress, no_progress
 from homespun.retrieval.errors import LibraryError
 from homespun.retrieval.library import Library
+from homespun.retrieval.reductions import principal_components
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -104,20 +105,11 @@ def draw_library_map(library: Library, path: Path, progress: Progress = no_progr
 
 
 def principal_plane(vectors: FloatArray) -> tuple[FloatArray, tuple[float, float]]:
-    """The two principal components (Pearson 1901): points (n, 2), and the share of variance of each.
-
-    A direction's sign is chosen so that its largest weight is positive: the same vectors give the same map.
-    """
-    centred = vectors - vectors.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
-    total = float((sizes**2).sum()) or 1.0
-    plane = directions[:2]
-    signs = np.sign(plane[np.arange(len(plane)), np.abs(plane).argmax(axis=1)])
-    points = centred @ (plane * signs[:, None]).T
-    shares = (sizes[:2] ** 2 / total).tolist()
-    if points.shape[1] < 2:
-        points, shares = np.hstack([points, np.zeros((len(points), 1))]), [*shares, 0.0]
-    return points, (shares[0], shares[1])
+    """The two principal components: points (n, 2), and the share of variance of each."""
+    points, shares = principal_components(vectors, 2)
+    n_missing = 2 - points.shape[1]
+    first, second = [*shares.tolist(), 0.0, 0.0][:2]
+    return np.pad(points, ((0, 0), (0, n_missing))), (first, second)
 
 
 def grouped(vectors: FloatArray, n_groups: int) -> npt.NDArray[np.int64]:
