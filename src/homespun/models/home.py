@@ -267,22 +267,6 @@ class Home:
             shutil.rmtree(path, ignore_errors=True)
         return removed[0]
 
-    def adapter_path(self, name: str) -> Path:
-        """The folder of an adapter: one of this home by its name, any by its path.
-
-        Raises:
-            UnknownModelError: neither.
-        """
-        is_name = "/" not in name and name not in (".", "..")
-        for folder in [self.adapters_path / name] * is_name + [Path(name).expanduser()]:
-            if (folder / "adapter_config.json").is_file():
-                return folder
-        known = sorted(p.parent.name for p in self.adapters_path.glob("*/adapter_config.json"))
-        raise UnknownModelError(
-            f"there is no adapter {name!r}; this home has {', '.join(known) or 'none'}",
-            remedy="Name one of these, or the folder of an adapter.",
-        )
-
     def _known(self, digest: str, name: str | None) -> RegisteredModel | None:
         """The registered model with these bytes, unless another name is asked for."""
         for model in self.models():
