@@ -11,6 +11,8 @@ import pytest
 from homespun.models.home import Home
 from ran import Ran
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))  # its writer of tiny models
+
 CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
 
 

@@ -1,6 +1,7 @@
 """`homespun tokens`, `next` and `run --strategy` as they are typed, on the real small model."""
 
 import pytest
+from gguf_writer import Shape, adapter_tensors, write_adapter, write_random
 
 TALK = "Hello, how are you?\nI'm doing great, thanks!\n\nWhat's your favorite color?\nI love blue and green!"
 
@@ -33,6 +34,28 @@ def test_next_tokens_with_every_stage_and_pictures(homespun, tmp_path):
     assert found["stage_names"] == ["model", "temperature 0.7", "top-p 0.9"]
     assert sum(c["by_stage"][-1] for c in found["candidates"]) == pytest.approx(1, abs=1e-6)
     assert picture.read_bytes().startswith(b"\x89PNG") and "<svg" in wheel.read_text()
+
+
+def test_next_tokens_of_base_and_adapter_with_and_without_a_passage(homespun, tmp_path):
+    shape = Shape()
+    model = write_random(tmp_path / "tiny.gguf", shape)
+    folder = write_adapter(tmp_path / "tone", adapter_tensors(shape, ("attn_q", "ffn_down"), 4, seed=1), 4)
+    (tmp_path / "passage.txt").write_text("Before it.", encoding="utf-16")
+    typed = (
+        "next", "the", "-k", "3", "--model", str(model), "--mode", "exact", "--adapter", str(folder),
+        "--passage", f"@{tmp_path / 'passage.txt'}",
+    )  # fmt: skip
+    found = homespun(*typed, "--json").json
+    names = ["base", "with the adapter", "behind the passage", "with both"]
+    assert [variant["name"] for variant in found["variants"]] == names
+    assert found["candidates"] == found["variants"][0]["found"]["candidates"]
+    assert all(variant["kl_nats"] > 0 for variant in found["variants"][1:])
+    assert all(len(token["probabilities"]) == 4 for token in found["compared"])
+    shown = homespun(*typed)
+    assert shown.code == 0 and "with the adapter: the odds moved by" in shown.out
+    for wrong in (("--adapter", "nobody"), ("--passage", "@nowhere.txt"), ("--picture", "it.gif")):
+        ran = homespun("next", "the", "--model", str(model), *wrong)
+        assert ran.code == 2 and ran.err.count("\n") == 1
 
 
 def test_a_strategy_writes_and_shows_its_tree(homespun, tmp_path):

@@ -7,6 +7,8 @@ import typer
 
 from homespun.cli.flags import EngineName, Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, table
+from homespun.cli.typed_text import typed_text
+from homespun.decoding.compare_next import NextComparison
 from homespun.decoding.next import NextTokens
 from homespun.engines.engine import EngineOptions, GenerateOptions
 
@@ -22,7 +24,12 @@ def next(
     k: Annotated[int, typer.Option("-k", help="how many of the most probable tokens")] = 10,
     model: ModelName = None,
     engine: EngineName = "auto",
-    passage: Annotated[str | None, typer.Option(help="a text before the prompt; both ways are shown")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="an adapter's name or folder; with and without it are shown")
+    ] = None,
+    passage: Annotated[
+        str | None, typer.Option(help="a text (or @FILE) before the prompt; with and without it are shown")
+    ] = None,
     chat: Annotated[
         bool, typer.Option("--as-chat", help="as a chat's question, not as a text that goes on")
     ] = False,
@@ -33,32 +40,68 @@ def next(
     as_json: Json = False,
 ) -> None:
     """Show the most probable next tokens, and what each option makes of them."""
-    from homespun.decoding.next import next_tokens, prompt_ids
-    from homespun.decoding.views import draw_next, spin
+    from homespun.decoding.compare_next import compare_next
+    from homespun.decoding.views import draw_compared, draw_next, spin
     from homespun.engines.load import load_engine
+    from homespun.models.adapter_path import adapter_path
     from homespun.models.home import Home
+    from homespun.pictures.canvas import check_suffix
 
+    for path in (picture, wheel):
+        if path is not None:
+            check_suffix(path)
+    before = None if passage is None else typed_text(passage, "--passage")
+    home = Home.open()
+    folder = None if adapter is None else adapter_path(home, adapter)
     with shown_progress() as progress:
-        opened = load_engine(Home.open(), model, engine_options, engine=engine, progress=progress)
+        opened = load_engine(home, model, engine_options, engine=engine, progress=progress)
     with opened as loaded:
-        plain = next_tokens(loaded, prompt_ids(loaded, prompt, chat=chat), options, k=k)
-        with_passage = None
-        if passage is not None:
-            with_passage = next_tokens(
-                loaded, prompt_ids(loaded, prompt, passage=passage, chat=chat), options, k=k
-            )
+        name = None
+        if folder is not None:
+            name = folder.resolve().name
+            loaded.load_adapter(name, folder)
+        found = compare_next(loaded, prompt, options, k=k, passage=before, adapter=name, chat=chat)
+    plain = found.variants[0].found
     spun = spin(plain, options.seed)
-    if picture is not None:
+    if picture is not None and len(found.variants) == 1:
         draw_next(plain, picture, title=prompt)
+    elif picture is not None:
+        draw_compared(found, picture, title=prompt)
     if wheel is not None:
         spun.draw(wheel)
     if as_json:
-        print_json({**_fields(plain), "with_passage": with_passage, "spun": spun})
+        print_json({**_fields(plain), "variants": found.variants, "compared": found.tokens, "spun": spun})
         return
-    print(_shown(plain))
-    if with_passage is not None:
-        print(f"\nbehind the passage\n{_shown(with_passage)}")
+    if len(found.variants) > 1:
+        print(_side_by_side(found))
+    for variant in found.variants:
+        head = f"\n{variant.name}\n" if len(found.variants) > 1 else ""
+        print(f"{head}{_shown(variant.found)}")
+    for note in dict.fromkeys(note for variant in found.variants for note in variant.found.notes):
+        print(f"note: {note}")
     print(f"\nspun: {spun.random:.3f} of the wheel is {spun.token!r}")
+
+
+def _side_by_side(found: NextComparison) -> str:
+    """Probabilities under the model; a dash where a server does not tell one."""
+    names = [variant.name for variant in found.variants]
+    rows = [
+        {
+            "token": repr(one.token)[1:-1],
+            **{
+                name: "-" if value is None else f"{value:.4f}"
+                for name, value in zip(names, one.probabilities, strict=True)
+            },
+        }
+        for one in found.tokens
+    ]
+    lines = [table(rows)]
+    lines += [
+        f"{variant.name}: the odds moved by {variant.kl_nats:.3f} nats (KL from the base)"
+        for variant in found.variants
+        if variant.kl_nats is not None
+    ]
+    return "\n".join(lines)
 
 
 def _fields(found: NextTokens) -> dict[str, object]:

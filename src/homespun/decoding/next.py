@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from homespun.decoding.errors import DecodingError
-from homespun.decoding.stages import Floats, Stage, entropy_nats, stages
+from homespun.decoding.stages import Floats, entropy_nats, stages
 from homespun.engines.engine import Engine, GenerateOptions, Request
 from homespun.models.template import Message
 
@@ -16,6 +16,7 @@ class NextCandidate:
     """A possible next token.
 
     Attributes:
+        id: None where a server does not tell it.
         logit: its log-probability under the model: logits but for one shift common to all tokens, which
             softmax takes no notice of.
         probability: under the model.
@@ -23,7 +24,7 @@ class NextCandidate:
         by_stage: its probability after each stage, in their order.
     """
 
-    id: int
+    id: int | None
     token: str
     bytes: str
     logit: float
@@ -42,6 +43,7 @@ class NextTokens:
         n_effective: equally likely tokens with the same entropy.
         stage_names, stage_left, stage_entropy_nats: of each stage, "model" first.
         mass_told: what the candidates have together.
+        notes: what could not be had from this model, and what was done instead.
     """
 
     candidates: tuple[NextCandidate, ...]
@@ -52,6 +54,7 @@ class NextTokens:
     stage_left: tuple[int, ...]
     stage_entropy_nats: tuple[float, ...]
     mass_told: float
+    notes: tuple[str, ...] = ()
 
 
 def prompt_ids(
@@ -75,22 +78,35 @@ def next_tokens(
 ) -> NextTokens:
     """The k most probable next tokens after a prompt, and what each option makes of them.
 
-    A remote model tells its best few only; whole distributions and stages are left out then.
+    A remote model tells its best few only; whole distributions and stages are left out then, and said.
 
     Raises:
         DecodingError: k is below 1.
         WindowError, AdapterError: as the engine says.
     """
+    check_k(k)
+    if engine.facts.engine == "remote":
+        return _told_by_server(engine, token_ids, options, k, adapter)
+    return describe(
+        engine, engine.distributions(token_ids, last=1, adapter=adapter)[0], token_ids, options, k
+    )
+
+
+def check_k(k: int) -> None:
+    """Refuse to show nothing.
+
+    Raises:
+        DecodingError: k is below 1.
+    """
     if k < 1:
         raise DecodingError(f"k is {k}; it must be 1 or more.")
-    if engine.facts.engine == "remote":
-        return _told_by_server(engine, token_ids, k)
-    logits = engine.distributions(token_ids, last=1, adapter=adapter)[0]
+
+
+def describe(
+    engine: Engine, logits: Floats, token_ids: Sequence[int], options: GenerateOptions, k: int
+) -> NextTokens:
+    """The k most probable tokens of a row of log-probabilities (n_vocab,) that stands after these tokens."""
     found = stages(logits, options, token_ids)
-    return _described(engine, logits, found, len(token_ids), k)
-
-
-def _described(engine: Engine, logits: Floats, found: list[Stage], n_prompt: int, k: int) -> NextTokens:
     odds = found[0].probabilities
     order = np.argsort(-odds, kind="stable")[:k]
     running = np.cumsum(odds[order])
@@ -109,7 +125,7 @@ def _described(engine: Engine, logits: Floats, found: list[Stage], n_prompt: int
     )
     return NextTokens(
         candidates,
-        n_prompt,
+        len(token_ids),
         entropy_nats(odds),
         found[0].n_effective,
         tuple(stage.name for stage in found),
@@ -119,13 +135,19 @@ def _described(engine: Engine, logits: Floats, found: list[Stage], n_prompt: int
     )
 
 
-def _told_by_server(engine: Engine, token_ids: Sequence[int], k: int) -> NextTokens:
-    options = GenerateOptions(max_new_tokens=1, n_best=k)
-    result = engine.generate([Request(tuple(token_ids), options)])[0]
-    best = result.steps[0].best if result.steps else ()
+def _told_by_server(
+    engine: Engine, token_ids: Sequence[int], options: GenerateOptions, k: int, adapter: str | None
+) -> NextTokens:
+    most = engine.facts.max_alternatives
+    n_best = k if most is None else min(k, most)
+    asked = GenerateOptions(max_new_tokens=1, n_best=n_best)
+    result = engine.generate([Request(tuple(token_ids), asked, adapter)])[0] if n_best else None
+    best = result.steps[0].best if result and result.steps else ()
     if not best:
         raise DecodingError(
-            "This server tells no probabilities.",
+            "This server told no odds of the next token (some tell none; none tells those of a part of a "
+            "character).",
+            where=engine.facts.model_path,
             remedy="Use a local model to see the odds of the next token.",
         )
     odds = np.exp([candidate.log_probability for candidate in best])
@@ -133,7 +155,7 @@ def _told_by_server(engine: Engine, token_ids: Sequence[int], k: int) -> NextTok
     tokenizer = engine.tokenizer
     candidates = tuple(
         NextCandidate(
-            c.token_id,
+            None,
             tokenizer.token_text(c.token_id),
             tokenizer.token_bytes(c.token_id).hex(),
             c.log_probability,
@@ -143,4 +165,21 @@ def _told_by_server(engine: Engine, token_ids: Sequence[int], k: int) -> NextTok
         )
         for c, p, total in zip(best, odds, running, strict=True)
     )
-    return NextTokens(candidates, result.n_prompt_tokens, None, None, ("model",), (), (), float(running[-1]))
+    assert result is not None
+    n_prompt, notes = result.n_prompt_tokens, _server_notes(len(best), k, options)
+    return NextTokens(candidates, n_prompt, None, None, ("model",), (), (), float(running[-1]), notes)
+
+
+def _server_notes(n_told: int, k: int, options: GenerateOptions) -> tuple[str, ...]:
+    notes = [
+        f"a server tells the odds of its best tokens only, here {n_told}"
+        + (f" of the {k} asked for" if n_told < k else "")
+        + ": no entropy, no number of choices, no token ids",
+        "a server takes chats only: the prompt was sent as a user's message, and these are the odds of the "
+        "answer's first token",
+    ]
+    plain = GenerateOptions(temperature=1.0)
+    changed = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
+    if any(getattr(options, name) != getattr(plain, name) for name in changed):
+        notes.append("what temperature, cuts and penalties make of the odds needs the odds of all tokens")
+    return tuple(notes)

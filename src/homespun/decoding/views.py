@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from homespun.decoding.compare_next import NextComparison
 from homespun.decoding.next import NextTokens
 from homespun.decoding.strategies import Written
 from homespun.decoding.tree import TreeNode
@@ -52,6 +53,17 @@ def draw_next(found: NextTokens, path: Path, *, title: str) -> None:
         for stage, name in enumerate(found.stage_names)
     }
     draw_bars([c.token for c in found.candidates], series, path, title=_short(title), unit="probability")
+
+
+def draw_compared(found: NextComparison, path: Path, *, title: str) -> None:
+    """The odds under the model for each way of asking, as bars; what a server does not tell has none."""
+    series = {
+        variant.name: [token.probabilities[place] or 0.0 for token in found.tokens]
+        for place, variant in enumerate(found.variants)
+    }
+    draw_bars(
+        [t.token for t in found.tokens], series, path, title=_short(title), unit="probability under the model"
+    )
 
 
 def draw_choices(

@@ -74,9 +74,15 @@ def write(figure: Any, path: Path) -> None:
 
 
 def shown(text: str) -> str:
-    """A token's text where spaces and line ends are to be seen."""
+    """A token's text where spaces, line ends and what cannot be drawn are to be seen."""
     marks = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍", "$": "\\$"}
-    return "".join(marks.get(character, character) for character in text) or "∅"
+    escaped = {c: c.encode("unicode_escape").decode("ascii") for c in text if not c.isprintable()}
+    return "".join(marks.get(c) or escaped.get(c, c) for c in text) or "∅"
+
+
+def plain(text: str) -> str:
+    """A label on one line, whose dollar signs start no formula."""
+    return " ".join(text.split()).replace("$", "\\$")
 
 
 def _matplotlib() -> Any:
