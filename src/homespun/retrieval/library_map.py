@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from homespun.pictures.canvas import COLOUR_SCALE, MARKERS, canvas, check_suffix
+from homespun.pictures.canvas import check_suffix
+from homespun.pictures.points import Panel, draw_points
 from homespun.progress import Progress, no_progress
 from homespun.retrieval.errors import LibraryError
 from homespun.retrieval.library import Library
-from homespun.retrieval.reductions import principal_components
+from homespun.retrieval.plane import component_labels, principal_plane
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -79,37 +80,19 @@ def draw_library_map(library: Library, path: Path, progress: Progress = no_progr
     """
     check_suffix(path)
     found = library_map(library, progress)
-    with canvas(path, 9.0, 6.5) as (_, axes):
-        from matplotlib import colormaps
-
-        for group, name in enumerate(found.names):
-            there = found.groups == group
-            shade = 0.1 + 0.8 * group / max(len(found.names) - 1, 1)
-            axes.scatter(
-                *found.points[there].T, s=22, marker=MARKERS[group % len(MARKERS)], edgecolors="black",
-                linewidths=0.3, color=colormaps[COLOUR_SCALE](shade), label=f"{name} ({int(there.sum())})",
-            )  # fmt: skip
-        n_documents = len(set(found.documents))
-        axes.set_title(
-            f"{library.name}: {len(found.documents)} passages of {n_documents} documents", fontsize=10
-        )
-        axes.set_xlabel(f"first principal component ({found.explained[0]:.0%} of the variance)")
-        axes.set_ylabel(f"second principal component ({found.explained[1]:.0%})")
-        axes.legend(
-            fontsize=8,
-            title="groups, by their most telling words",
-            loc="center left",
-            bbox_to_anchor=(1, 0.5),
-        )
+    sizes = np.bincount(found.groups, minlength=len(found.names))
+    names = [f"{name} ({size})" for name, size in zip(found.names, sizes, strict=True)]
+    n_documents = len(set(found.documents))
+    title = f"{library.name}: {len(found.documents)} passages of {n_documents} documents"
+    panel = Panel(found.points, component_labels(found.explained))
+    draw_points(
+        {title: panel},
+        [names[group] for group in found.groups],
+        path,
+        order=names,
+        legend="groups, by their most telling words",
+    )
     return found
-
-
-def principal_plane(vectors: FloatArray) -> tuple[FloatArray, tuple[float, float]]:
-    """The two principal components: points (n, 2), and the share of variance of each."""
-    points, shares = principal_components(vectors, 2)
-    n_missing = 2 - points.shape[1]
-    first, second = [*shares.tolist(), 0.0, 0.0][:2]
-    return np.pad(points, ((0, 0), (0, n_missing))), (first, second)
 
 
 def grouped(vectors: FloatArray, n_groups: int) -> npt.NDArray[np.int64]:

@@ -1,0 +1,49 @@
+"""`homespun embed` as it is typed, on the real small embedder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PRODUCTS = str(Path(__file__).parents[2] / "examples" / "products.jsonl")
+
+
+def test_products_are_shown_and_written(homespun, tmp_path):
+    pictures = [tmp_path / "heat.png", tmp_path / "map.png"]
+    ran = homespun(
+        "embed", PRODUCTS, "--dimensions", "75", "--out", str(tmp_path / "v.npy"), "--reduction", "truncated",
+        "--heat", str(pictures[0]), "--map", str(pictures[1]),
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "nearest neighbour of the same group 9 of 9" in ran.out
+    assert "9 texts differ in at most 8 directions" in ran.out and "random projection" in ran.out
+    assert np.load(tmp_path / "v.npy").shape == (9, 75)
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_typed_texts_as_json(homespun):
+    found = homespun("embed", "a red apple", "a ripe pear", "a steel saw", "--json").json
+    (view,) = found["embedders"]
+    assert found["texts"] == ["a red apple", "a ripe pear", "a steel saw"] and view["scores"] is None
+    assert len(view["vectors"][2]) == view["dimensions"] == 384
+    assert view["nearest"][:2] == [1, 0]
+    assert view["similarities"][0][1] > view["similarities"][0][2]
+    assert np.linalg.norm(view["vectors"][0]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nothere.jsonl",),
+        ("a", "--embedder", "nobody"),
+        ("a", "b", "c", "--dimensions", "384"),
+        ("a", "--out", "vectors.txt"),
+        ("a", "b", "--heat", "heat.gif"),
+        ("a", "b", "--map", "map.png"),
+        ("a", "b", "c", "--reduction", "pca", "--out", "v.npy"),
+        ("a", "b", "c", "--reduction", "pca"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(homespun, arguments):
+    ran = homespun("embed", *arguments)
+    assert ran.code == 2 and ran.err.count("\n") == 1 and "Traceback" not in ran.err
