@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.strategies",
         "Measure the strategies of writing on your prompts: diversity, speed, likelihood, coherence, repetition.",
     ),
+    "embed": (
+        "homespun.cli.embed",
+        "Show texts as embedders see them: vectors, similarities, groups, a map, and what fewer dimensions lose.",
+    ),
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
     "embedders": ("homespun.cli.embedders", "List, show, add and remove embedders."),
