@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.next",
         "Show the most probable next tokens, and what each option makes of them.",
     ),
+    "trace": (
+        "homespun.cli.trace",
+        "Show an answer token by token: odds, hesitations, and what each passage changed.",
+    ),
     "strategies": (
         "homespun.cli.strategies",
         "Measure the strategies of writing on your prompts: diversity, speed, likelihood, coherence, repetition.",
@@ -36,6 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
+    "adapters": (
+        "homespun.cli.adapters",
+        "List, show, compare, combine, check and export adapters.",
+    ),
     "embedders": ("homespun.cli.embedders", "List, show, add and remove embedders."),
     "keys": ("homespun.cli.keys", "Keep, list and remove keys of remote servers."),
     "pull": (

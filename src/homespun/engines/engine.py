@@ -97,12 +97,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Step:
-    """One token written. `text` is what became certain with it (a part of a character gives none)."""
+    """One token written. `text` is what became certain with it (a part of a character gives none).
+
+    Attributes:
+        entropy_nats: of the model's odds there, where alternatives are asked for and the engine sees all odds.
+    """
 
     token_id: int
     text: str
     log_probability: float
     best: tuple[Candidate, ...] = ()
+    entropy_nats: float | None = None
 
 
 @dataclass(frozen=True)

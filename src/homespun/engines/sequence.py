@@ -148,10 +148,13 @@ class Writing(RunningSequence):
         allowed = row if self._constraint is None else np.where(self._constraint.mask(), row, -np.inf)
         token = choose_token(allowed, self._options, self.token_ids, self._random)
         best = best_candidates(log_probabilities, self._options.n_best)
-        self.add(token, float(log_probabilities[token]), best)
+        entropy = -float(np.exp(log_probabilities) @ log_probabilities) if best else None
+        self.add(token, float(log_probabilities[token]), best, entropy)
         return token
 
-    def add(self, token: int, log_probability: float, best: tuple[Candidate, ...]) -> None:
+    def add(
+        self, token: int, log_probability: float, best: tuple[Candidate, ...], entropy: float | None = None
+    ) -> None:
         """Write one token that was drawn: give its text out, and see whether the answer ends with it."""
         self._first_s = self._first_s or time.perf_counter()
         is_end = token in self._tokenizer.stop_ids
@@ -171,7 +174,7 @@ class Writing(RunningSequence):
             elif len(self.token_ids) - self._n_prompt >= self._limit:
                 text += self._stops.push(self._decoder.flush()) + self._stops.flush()
                 self._end("stop" if self._stops.is_stopped else "length")
-        step = Step(token, text, log_probability, best)
+        step = Step(token, text, log_probability, best, entropy)
         self._steps.append(step)
         if self._on_step is not None:
             self._on_step(step)
