@@ -1,11 +1,12 @@
-"""`homespun embed` as it is typed, on the real small embedder."""
+"""`homespun embed` and `homespun tokens --per-line` as they are typed, on the real small models."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-PRODUCTS = str(Path(__file__).parents[2] / "examples" / "products.jsonl")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PRODUCTS = str(EXAMPLES / "products.jsonl")
 
 
 def test_products_are_shown_and_written(homespun, tmp_path):
@@ -47,3 +48,13 @@ def test_typed_texts_as_json(homespun):
 def test_what_cannot_be_is_one_sentence(homespun, arguments):
     ran = homespun("embed", *arguments)
     assert ran.code == 2 and ran.err.count("\n") == 1 and "Traceback" not in ran.err
+
+
+def test_tokens_per_line(homespun, tmp_path):
+    picture = tmp_path / "costs.png"
+    ran = homespun("tokens", str(EXAMPLES / "languages.csv"), "--per-line", "--picture", str(picture))
+    assert ran.code == 0 and "1.00x" in ran.out and "Japanese" in ran.out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    costs = homespun("tokens", "-", "--per-line", "--json", stdin="one line\n\nanother\n").json["costs"]
+    assert [one["label"] for one in costs] == ["1 one line", "2 another"]
+    assert homespun("tokens", "x", "--picture", str(picture)).code == 2

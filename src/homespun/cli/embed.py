@@ -107,27 +107,27 @@ def _shown(view: EmbeddingView, found: EmbeddingViews) -> str:
 
 def _matrix(view: EmbeddingView, found: EmbeddingViews) -> str:
     """Cosines, numbered columns."""
-    from homespun.retrieval.embedding_files import label_of
+    from homespun.documents.text_list import shortened
 
     assert view.similarities is not None
     rows: list[dict[str, Any]] = []
     for number, (text, values) in enumerate(zip(found.texts, view.similarities, strict=True), 1):
-        row: dict[str, Any] = {"": number, "text": label_of(text), "group": found.groups[number - 1]}
+        row: dict[str, Any] = {"": number, "text": shortened(text), "group": found.groups[number - 1]}
         rows.append({**row, **{str(n): f"{value:.2f}" for n, value in enumerate(values, 1)}})
     return table(_without_groups(rows, found))
 
 
 def _neighbours(view: EmbeddingView, found: EmbeddingViews) -> str:
     """For each text the one most like it."""
-    from homespun.retrieval.embedding_files import label_of
+    from homespun.documents.text_list import shortened
 
     assert view.similarities is not None and view.nearest is not None
     rows: list[dict[str, Any]] = [
         {
             "": row + 1,
-            "text": label_of(found.texts[row]),
+            "text": shortened(found.texts[row]),
             "group": found.groups[row],
-            "most_like": label_of(found.texts[near]),
+            "most_like": shortened(found.texts[near]),
             "cosine": f"{view.similarities[row, near]:.2f}",
         }
         for row, near in list(enumerate(view.nearest.tolist()))[:_MOST_ROWS]

@@ -1,12 +1,13 @@
 """`homespun tokens`: a text as models' tokenizers cut it."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from homespun.cli.flags import Json
+from homespun.cli.flags import Json, OptionError
 from homespun.cli.render import print_json, table
 
 app = typer.Typer()
@@ -19,6 +20,14 @@ def tokens(
         list[str] | None, typer.Option("--model", "-m", help="a model's name or file; several are compared")
     ] = None,
     ids: Annotated[bool, typer.Option("--ids", help="list every token with its id and bytes")] = False,
+    per_line: Annotated[
+        bool,
+        typer.Option(
+            "--per-line",
+            help="what each line costs, or each `group` of a .jsonl or .csv file, such as a language",
+        ),
+    ] = False,
+    picture: Annotated[Path | None, typer.Option(help="draw these costs: FILE.png or FILE.svg")] = None,
     as_json: Json = False,
 ) -> None:
     """Show a text as a model's tokenizer cuts it; several models side by side."""
@@ -26,6 +35,11 @@ def tokens(
     from homespun.engines.load import load_tokenizers
     from homespun.models.home import Home
 
+    if per_line:
+        _print_costs(text, model or [None], picture, as_json)
+        return
+    if picture is not None:
+        raise OptionError("--picture draws what --per-line counts; give both")
     shown = _read(text)
     tokenizers = load_tokenizers(Home.open(), model or [None])
     found = {name: tokenize(tokenizer, shown) for name, tokenizer in tokenizers.items()}
@@ -66,6 +80,35 @@ def tokens(
             for name, one in found.items()
         ]
         print("\n" + table(rows))
+
+
+def _print_costs(text: str, models: Sequence[str | None], picture: Path | None, as_json: bool) -> None:
+    from homespun.decoding.token_costs import draw_token_costs, token_costs
+    from homespun.documents.text_list import gather_texts, listed_lines, shortened
+    from homespun.engines.load import load_tokenizers
+    from homespun.models.home import Home
+    from homespun.pictures.canvas import check_suffix
+
+    if picture is not None:
+        check_suffix(picture)
+    listed = listed_lines(sys.stdin.read()) if text == "-" else gather_texts([text])
+    labelled = [(one.group or f"{n} {shortened(one.text)}", one.text) for n, one in enumerate(listed, 1)]
+    found = token_costs(load_tokenizers(Home.open(), models), labelled)
+    if picture is not None:
+        draw_token_costs(found, picture)
+    if as_json:
+        print_json({"costs": found})
+        return
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        row: dict[str, Any] = {"": one.label, "characters": one.n_characters, "bytes": one.n_bytes}
+        for name, n_tokens in one.n_tokens.items():
+            row[name] = f"{n_tokens:>6,} {one.times_first[name]:6.2f}x"
+        rows.append(row)
+    print(table(rows))
+    print("Tokens of each model, and how many times those of the first row.")
+    for name in sorted({name for one in found for name in one.inexact}):
+        print(f"{name} changes some of these texts: its tokens do not give all of their bytes back.")
 
 
 def _read(text: str) -> str:

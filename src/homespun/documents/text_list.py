@@ -1,7 +1,7 @@
 """Short texts with their groups, typed one by one or out of files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from homespun.documents.readers.csv import find_delimiter, parse_rows
 
 #: A last part of this kind is a file's name, so that a mistyped one is not taken for a text.
 _FILE_SUFFIXES = (".txt", ".csv", ".jsonl")
+_LABEL_CHARACTERS = 28
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def gather_texts(given: Sequence[str]) -> list[ListedText]:
     if len({bool(listed.group) for listed in found}) > 1:
         bare = next(listed.text for listed in found if not listed.group)
         raise DocumentError(
-            f"Some texts have a group, and {' '.join(bare.split())[:40]!r} has none.",
+            f"Some texts have a group, and {shortened(bare)!r} has none.",
             remedy="Give all texts a group, or none.",
         )
     return found
@@ -64,13 +65,27 @@ def read_texts(path: Path) -> list[ListedText]:
         raise DocumentError(f"The texts cannot be read ({error.strerror}).", where=str(path)) from error
     if path.suffix.lower() == ".csv":
         return _of_table(text, path)
-    found = []
+    if path.suffix.lower() == ".jsonl":
+        return [_of_json(line, f"{path}, line {number}") for number, line in _lines(text)]
+    return listed_lines(text)
+
+
+def listed_lines(text: str) -> list[ListedText]:
+    """The lines of a text that are not empty."""
+    return [ListedText(line.strip()) for _, line in _lines(text)]
+
+
+def shortened(text: str) -> str:
+    """A text's beginning on one line, as a label."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LABEL_CHARACTERS else line[: _LABEL_CHARACTERS - 1].rstrip() + "…"
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
     # Only line ends divide lines; a text may hold other characters that str.splitlines divides at.
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         if line.strip():
-            is_json = path.suffix.lower() == ".jsonl"
-            found.append(_of_json(line, f"{path}, line {number}") if is_json else ListedText(line.strip()))
-    return found
+            yield number, line
 
 
 def _names_a_file(given: str) -> bool:

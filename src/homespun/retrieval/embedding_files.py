@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from homespun.documents.text_list import shortened
 from homespun.pictures.canvas import check_suffix
 from homespun.pictures.heat import draw_heat_maps
 from homespun.pictures.points import Panel, draw_points
@@ -15,7 +16,6 @@ from homespun.retrieval.embedding_views import MOST_COMPARED, EmbeddingView, Emb
 from homespun.retrieval.errors import EmbedderError
 
 SUFFIXES = (".npy", ".parquet", ".json")
-_LABEL_CHARACTERS = 28
 _MOST_IN_HEAT_MAP = 1000
 
 
@@ -123,7 +123,7 @@ def draw_similarities(found: EmbeddingViews, path: Path) -> None:
         for view in found.views
         if view.similarities is not None
     }
-    labels = [label_of(found.texts[row]) for row in order]
+    labels = [shortened(found.texts[row]) for row in order]
     dividers = [row for row in range(1, len(groups)) if groups[row] != groups[row - 1]]
     draw_heat_maps(matrices, labels, path, unit="similarity (cosine, no unit)", dividers=dividers)
 
@@ -141,13 +141,7 @@ def draw_map(found: EmbeddingViews, path: Path) -> None:
     panels = {
         _title(view): Panel(view.points, view.axis_labels) for view in found.views if view.points is not None
     }
-    draw_points(panels, found.groups, path, labels=[label_of(text) for text in found.texts], legend="group")
-
-
-def label_of(text: str) -> str:
-    """A text's beginning on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= _LABEL_CHARACTERS else line[: _LABEL_CHARACTERS - 1].rstrip() + "…"
+    draw_points(panels, found.groups, path, labels=[shortened(text) for text in found.texts], legend="group")
 
 
 def _title(view: EmbeddingView) -> str:
