@@ -1,10 +1,12 @@
 """The strategies on the real small model: against transformers, and against the odds that they promise."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from homespun.decoding.beam import BeamOptions
 from homespun.decoding.errors import DecodingError
 from homespun.decoding.next import next_tokens, prompt_ids
 from homespun.decoding.output_layer import hidden_states_of
@@ -43,12 +45,19 @@ def reference(starter_gguf):
     ).eval()
 
 
+def hundred_prompts():
+    """The example's thirty prompts, and each of 70 more cut from them after a word."""
+    whole = (Path(__file__).parents[2] / "examples" / "prompts.txt").read_text().splitlines()
+    cut = {" ".join(text.split()[:n]) for text in whole for n in (2, 3, 4)} - set(whole)
+    return [*whole, *sorted(cut)[: 100 - len(whole)]]
+
+
 def test_beam_search_is_transformers_beam_search(engine, reference):
     import torch
 
     for text in PROMPTS[:2]:
         ids = prompt_ids(engine, text)
-        options = StrategyOptions("beam")
+        options = StrategyOptions("beam", beam=BeamOptions(keep_greedy=False))
         found = write(engine, ids, GenerateOptions(max_new_tokens=10), options)
         with torch.no_grad():
             expected = reference.generate(
@@ -61,6 +70,24 @@ def test_beam_search_is_transformers_beam_search(engine, reference):
         assert found.log_probability >= greedy.log_probability - 1e-4
         kept = max(index for index, node in enumerate(found.tree) if node.is_kept)
         assert path(found.tree, kept)[: len(found.token_ids)] == found.token_ids
+
+
+def beam_less_greedy(engine, text, n_tokens):
+    """Log-probabilities of beam's text and greedy's, in nats."""
+    ids, limit = prompt_ids(engine, text), GenerateOptions(max_new_tokens=n_tokens)
+    return tuple(
+        write(engine, ids, limit, StrategyOptions(name)).log_probability for name in ("beam", "greedy")
+    )
+
+
+@pytest.mark.long
+def test_beam_search_is_at_least_as_probable_as_greedy_on_100_prompts(engine):
+    found = [beam_less_greedy(engine, text, 8) for text in hundred_prompts()]
+    worse = [(beam, greedy) for beam, greedy in found if beam < greedy - 1e-3]
+    print(
+        f"beam likelier on {sum(b > g + 1e-3 for b, g in found)}, less likely on {len(worse)} of {len(found)}"
+    )
+    assert len(found) == 100 and not worse
 
 
 def test_hidden_states_are_transformers_hidden_states(engine, reference, starter_gguf):
