@@ -1,6 +1,8 @@
 """Tables as text files: each row becomes a line that names its columns."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from homespun.documents.decode import decode_text
 from homespun.documents.document import Reading
@@ -59,31 +61,51 @@ def parse_rows(text: str, delimiter: str) -> list[list[str]]:
 
     A quoted cell may hold delimiters, line ends and doubled quotes.
     """
+    return [row.cells for row in numbered_rows(text, delimiter)]
+
+
+@dataclass(frozen=True)
+class NumberedRow:
+    """A row: the line of the file on which it begins, from 1, and whether a quote in it was left open."""
+
+    line: int
+    cells: list[str]
+    has_lone_quote: bool
+
+
+def numbered_rows(text: str, delimiter: str) -> Iterator[NumberedRow]:
+    """The rows as `parse_rows` reads them, each with its place in the file."""
     sign = re.escape(delimiter)
     quoted = re.compile(rf'[ ]*"([^"]*+(?:""[^"]*+)*+)"[ ]*(?={sign}|\r|\n|\Z)')
     plain = re.compile(rf"[^{sign}\r\n]*")
+    line = 1
     if _TOLD_DELIMITER.match(text):
         text = _LINE_END.sub("", text[5:], count=1)
-    rows: list[list[str]] = []
+        line = 2
     row: list[str] = []
+    has_lone_quote = False
+    n_line_ends = 0  # inside the row's quoted cells
     position = 0
     while True:
         match = quoted.match(text, position)
         if match:
             row.append(match[1].replace('""', '"'))
+            n_line_ends += len(_LINE_END.findall(match[1]))
         else:
             match = plain.match(text, position)
             assert match is not None
             row.append(match[0])
+            has_lone_quote |= match[0].lstrip(" ").startswith('"')
         position = match.end()
         if position < len(text) and text[position] == delimiter:
             position += 1
             continue
-        rows.append(row)
-        row = []
+        yield NumberedRow(line, row, has_lone_quote)
+        line += n_line_ends + 1
+        row, has_lone_quote, n_line_ends = [], False, 0
         line_end = _LINE_END.match(text, position)
         if not line_end:
-            return rows
+            return
         position = line_end.end()
         if position == len(text):
-            return rows
+            return

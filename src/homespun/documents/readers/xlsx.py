@@ -38,6 +38,45 @@ class _Book:
 
 def read(data: bytes) -> Reading:
     """All sheets in their order, hidden ones named so; rows are "sheet Prices, row 7"."""
+    archive, book, sheets = _open(data)
+    builder = TextBuilder()
+    for name, part in sheets:
+        with builder.place(f"sheet {name}"):
+            _add_sheet(builder, archive, part, name, book)
+    return builder.reading(" ".join(filter(None, (_missing_results(book), macro_notice(archive)))))
+
+
+@dataclass(frozen=True)
+class SheetRows:
+    """The rows of a sheet that hold something: number from 1, and the texts by their column's number."""
+
+    name: str
+    rows: list[tuple[int, dict[int, str]]]
+
+
+def sheet_rows(data: bytes) -> list[SheetRows]:
+    """All sheets as tables of texts, for a program that knows which row names the columns.
+
+    Raises:
+        UnreadableFile: no workbook, or one of more than `MAX_CELLS` cells.
+    """
+    archive, book, sheets = _open(data)
+    found = []
+    for name, part in sheets:
+        xml = archive.read(part)
+        rows = [
+            (number, {column: cell.text for column, cell in cells.items()})
+            for number, cells in _rows(xml, part, name, book)
+            if cells
+        ]
+        found.append(SheetRows(name, rows))
+    if book.n_cells > MAX_CELLS:
+        raise UnreadableFile(_missing_results(book))
+    return found
+
+
+def _open(data: bytes) -> tuple[Archive, _Book, list[tuple[str, str]]]:
+    """The archive, what the sheets share, and each sheet's name and part."""
     archive = open_office_archive(data, ".xls", ".xlsx")
     part = main_part(archive, "xl/workbook.xml")
     if part.endswith(".bin"):
@@ -49,20 +88,17 @@ def read(data: bytes) -> Reading:
     properties = workbook.find(f"{_S}workbookPr")
     is_1904 = properties is not None and properties.get("date1904") in ("1", "true")
     book = _Book(_shared_strings(archive, targets), _number_kinds(archive, targets), is_1904)
-    builder = TextBuilder()
-    n_sheets = 0
+    sheets = []
     for sheet in workbook.iter(f"{_S}sheet"):
         target = targets.get(sheet.get(f"{R}id") or "")
         if target is None or target.kind != "worksheet" or target.part not in archive:
             continue
-        n_sheets += 1
-        name = sheet.get("name") or f"{n_sheets}"
+        name = sheet.get("name") or f"{len(sheets) + 1}"
         hidden = " (hidden)" if sheet.get("state") in ("hidden", "veryHidden") else ""
-        with builder.place(f"sheet {name}{hidden}"):
-            _add_sheet(builder, archive, target.part, name + hidden, book)
-    if not n_sheets:
+        sheets.append((name + hidden, target.part))
+    if not sheets:
         raise UnreadableFile("It is broken: it holds no sheet that can be read.")
-    return builder.reading(" ".join(filter(None, (_missing_results(book), macro_notice(archive)))))
+    return archive, book, sheets
 
 
 def _missing_results(book: _Book) -> str:
@@ -85,13 +121,8 @@ def _add_sheet(builder: TextBuilder, archive: Archive, part: str, name: str, boo
     names_cells = book.n_cells + n_claimed <= _MAX_NAMED_CELLS
     builder.add_heading(1, name)
     table = SheetTable(builder, f"sheet {name}", find_merges(xml), names_cells=names_cells)
-    row_number = 0
-    for row in iterate_xml(xml, part, f"{_S}row"):
-        claimed = row.get("r") or ""
-        row_number = int(claimed) if claimed.isascii() and claimed.isdigit() else row_number + 1
-        table.add(row_number, dict(_cells(row, row_number, name, book)))
-        if book.n_cells > MAX_CELLS:
-            break
+    for row_number, cells in _rows(xml, part, name, book):
+        table.add(row_number, cells)
     table.end()
     for relation in relations(archive, part).values():
         if relation.part not in archive:
@@ -103,6 +134,17 @@ def _add_sheet(builder: TextBuilder, archive: Archive, part: str, name: str, boo
             for box in drawing.iter(f"{_XDR}txBody"):
                 for paragraph in box.iter(f"{A}p"):
                     builder.add_paragraph("".join(run.text or "" for run in paragraph.iter(f"{A}t")))
+
+
+def _rows(xml: bytes, part: str, sheet: str, book: _Book) -> Iterator[tuple[int, dict[int, Cell]]]:
+    """A sheet's rows with their numbers, empty ones too, until the book's cells are too many."""
+    number = 0
+    for row in iterate_xml(xml, part, f"{_S}row"):
+        claimed = row.get("r") or ""
+        number = int(claimed) if claimed.isascii() and claimed.isdigit() else number + 1
+        yield number, dict(_cells(row, number, sheet, book))
+        if book.n_cells > MAX_CELLS:
+            return
 
 
 def _add_comments(builder: TextBuilder, comments: Element, name: str) -> None:
