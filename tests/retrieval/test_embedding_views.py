@@ -54,6 +54,19 @@ def test_losses_by_hand():
     assert pca.dimensions == 2 and pca.vectors.mean(axis=0) == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_principal_directions_of_other_texts_are_as_many_as_they_allow(seen):
+    embedder = HashEmbedder("hash", 100)
+    others = [ListedText(f"word{n}") for n in range(80)]
+    texts = [ListedText(text) for text in seen.texts]
+    found = view_embeddings([embedder], texts, EmbedOptions(dimensions=75), learn_from=others)
+    pca = found.views[0].reductions[0]
+    assert pca.dimensions == 75 and "learnt from 80 texts" in pca.note and "at most" not in pca.note
+    assert pca.nearest_kept > 0.3
+    for options, n in ((EmbedOptions(dimensions=75), 2), (EmbedOptions(), 80)):
+        with pytest.raises(EmbedderError, match="3 texts or more"):
+            view_embeddings([embedder], texts, options, learn_from=others[:n])
+
+
 def test_files_hold_the_vectors(seen, tmp_path):
     import pyarrow.parquet as pq
 
@@ -136,7 +149,7 @@ def test_what_cannot_be_is_refused(options, told, monkeypatch):
 
 def test_a_long_text_is_never_cut(embedder):
     long = [ListedText("short"), ListedText("word " * 1000)]
-    with pytest.raises(EmbedderError, match="Text 2 has 1000 tokens, and minilm reads 254"):
+    with pytest.raises(EmbedderError, match="number 2.* has 1000 tokens, and minilm reads 254"):
         view_embeddings([embedder], long)
     found = view_embeddings([embedder], long, EmbedOptions(kind="query"))
     assert np.linalg.norm(found.views[0].vectors, axis=1) == pytest.approx([1, 1], abs=1e-5)

@@ -7,13 +7,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from homespun.retrieval.group_scores import group_scores, nearest_neighbours, silhouettes
-from homespun.retrieval.reductions import principal_components, random_projection, similarities, truncation
+from homespun.retrieval.reductions import principal_directions, random_projection, similarities, truncation
 
 ROWS = arrays(
     np.float64,
     st.tuples(st.integers(3, 9), st.integers(2, 6)),
     elements=st.floats(-5, 5, allow_nan=False).map(lambda value: round(value, 2)),
 )
+
+
+def components(vectors, n_dimensions):
+    learnt = principal_directions(vectors, n_dimensions)
+    return learnt.points(vectors), learnt.shares
 
 
 def test_similarities_by_hand():
@@ -26,12 +31,14 @@ def test_similarities_by_hand():
 
 def test_principal_components_by_hand():
     vectors = np.array([[3.0, 0, 1], [-3, 0, 1], [0, 1, 1], [0, -1, 1]])
-    points, shares = principal_components(vectors, 2)
+    points, shares = components(vectors, 2)
     np.testing.assert_allclose(points, [[3, 0], [-3, 0], [0, 1], [0, -1]], atol=1e-12)
     np.testing.assert_allclose(shares, [0.9, 0.1])
+    learnt = principal_directions(vectors, 1)
+    np.testing.assert_allclose(learnt.points(np.array([[5.0, 9, 9]])), [[5]], atol=1e-12)
     # Four vectors differ in at most three directions, however many are asked for.
-    assert principal_components(np.eye(4, 50), 75)[0].shape == (4, 3)
-    assert principal_components(np.eye(9, 2), 75)[0].shape == (9, 2)
+    assert components(np.eye(4, 50), 75)[0].shape == (4, 3)
+    assert components(np.eye(9, 2), 75)[0].shape == (9, 2)
 
 
 def test_silhouettes_by_hand():
@@ -71,11 +78,11 @@ def test_silhouettes_are_scikit_learns(vectors, data):
 @settings(max_examples=50, deadline=None)
 @given(ROWS)
 def test_all_principal_components_keep_all_distances(vectors):
-    points, shares = principal_components(vectors, 99)
+    points, shares = components(vectors, 99)
     before = np.linalg.norm(vectors[:, None] - vectors, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(points[:, None] - points, axis=-1), before, atol=1e-9)
     assert (np.diff(shares) <= 1e-12).all() and shares.sum() == pytest.approx(1 if before.any() else 0)
-    np.testing.assert_allclose(principal_components(vectors + 7, 99)[1], shares, atol=1e-6)
+    np.testing.assert_allclose(components(vectors + 7, 99)[1], shares, atol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)

@@ -36,6 +36,9 @@ def embed(
         Method | None,
         typer.Option(help="which of the reduced vectors --out writes; by default the whole ones"),
     ] = None,
+    learn_from: Annotated[
+        Path | None, typer.Option(help="a file of other texts that the principal components are learnt from")
+    ] = None,
     heat: Annotated[Path | None, typer.Option(help="draw the similarities: FILE.png or FILE.svg")] = None,
     map_path: Annotated[
         Path | None, typer.Option("--map", help="draw the texts in the plane: FILE.png or FILE.svg")
@@ -43,7 +46,7 @@ def embed(
     as_json: Json = False,
 ) -> None:
     """Show texts as embedders see them: vectors, similarities, groups, a map, and what fewer dimensions lose."""
-    from homespun.documents.text_list import gather_texts
+    from homespun.documents.text_list import gather_texts, read_texts
     from homespun.models.home import Home
     from homespun.pictures.canvas import check_suffix
     from homespun.retrieval.embedders.opening import open_registered
@@ -66,10 +69,11 @@ def embed(
             "--reduction says what --out writes of vectors reduced to --dimensions; give all three"
         )
     listed = gather_texts(texts)
+    others = read_texts(learn_from) if learn_from is not None else []
     home = Home.open()
     with shown_progress() as progress:
         opened = [open_registered(home, home.embedder(name)) for name in names]
-        found = view_embeddings(opened, listed, options, progress)
+        found = view_embeddings(opened, listed, options, progress, learn_from=others)
     if out is not None:
         save_vectors(found, out, reduction)
     if heat is not None:

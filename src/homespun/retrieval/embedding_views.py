@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from homespun.documents.text_list import ListedText
+from homespun.documents.text_list import ListedText, shortened
 from homespun.progress import Progress, no_progress
 from homespun.retrieval.embedder import Embedder, Kind
 from homespun.retrieval.errors import EmbedderError
@@ -15,7 +15,7 @@ from homespun.retrieval.group_scores import GroupScores, group_scores, nearest_n
 from homespun.retrieval.plane import check_umap, component_labels, principal_plane, umap_plane
 from homespun.retrieval.reductions import (
     FloatArray,
-    principal_components,
+    principal_directions,
     random_projection,
     similarities,
     truncation,
@@ -111,18 +111,36 @@ def view_embeddings(
     texts: Sequence[ListedText],
     options: EmbedOptions = EmbedOptions(),
     progress: Progress = no_progress,
+    *,
+    learn_from: Sequence[ListedText] = (),
 ) -> EmbeddingViews:
     """Embed texts and look at the vectors.
+
+    Args:
+        embedders: each looks at all texts.
+        texts: with their groups, if any.
+        options: what to do.
+        progress: told what is done.
+        learn_from: texts like the ones to be reduced, whose principal directions are used instead of the
+            texts' own; (n - 1 dimensions need n of them).
 
     Raises:
         EmbedderError: a text that an embedder cannot read whole, dimensions that cannot be, or a layout whose
             package is not installed.
         RemoteError: a server that does not answer.
     """
+    if options.dimensions and not 3 <= len(texts) <= MOST_COMPARED:
+        raise EmbedderError(
+            f"What fewer dimensions lose is measured on 3 to {MOST_COMPARED} texts, not {len(texts)}."
+        )
+    if learn_from and (not options.dimensions or len(learn_from) < 3):
+        raise EmbedderError("Principal directions are learnt from 3 texts or more, and for fewer dimensions.")
     _check(embedders, texts, options)
+    _check(embedders, learn_from, options)
     listed = tuple(text.text for text in texts)
     groups = tuple(text.group for text in texts)
-    views = tuple(_view(embedder, listed, groups, options, progress) for embedder in embedders)
+    others = [text.text for text in learn_from]
+    views = tuple(_view(embedder, listed, groups, options, progress, others) for embedder in embedders)
     return EmbeddingViews(listed, groups, views)
 
 
@@ -132,10 +150,6 @@ def _check(embedders: Sequence[Embedder], texts: Sequence[ListedText], options: 
         check_umap()
     if options.dimensions < 0:
         raise EmbedderError(f"{options.dimensions} dimensions cannot be.", remedy="Name 1 or more.")
-    if options.dimensions and not 3 <= len(texts) <= MOST_COMPARED:
-        raise EmbedderError(
-            f"What fewer dimensions lose is measured on 3 to {MOST_COMPARED} texts, not {len(texts)}."
-        )
     for embedder in embedders:
         if options.dimensions >= embedder.dimensions:
             raise EmbedderError(
@@ -145,7 +159,8 @@ def _check(embedders: Sequence[Embedder], texts: Sequence[ListedText], options: 
             n_tokens = len(embedder.token_limit.offsets(text.text))
             if options.kind == "passage" and n_tokens > embedder.max_tokens:
                 raise EmbedderError(
-                    f"Text {number} has {n_tokens} tokens, and {embedder.name} reads {embedder.max_tokens}.",
+                    f"The text {shortened(text.text)!r} (number {number}) has {n_tokens} tokens, and {embedder.name} "
+                    f"reads {embedder.max_tokens}.",
                     remedy="Shorten or divide it, or use --kind query, which takes the mean of its parts.",
                 )
 
@@ -156,6 +171,7 @@ def _view(
     groups: tuple[str, ...],
     options: EmbedOptions,
     progress: Progress,
+    learn_from: Sequence[str],
 ) -> EmbeddingView:
     vectors = embedder.embed(texts, options.kind, progress)
     about = (embedder.name, str(getattr(embedder, "sends_to", "")), embedder.dimensions, vectors)
@@ -163,6 +179,10 @@ def _view(
         return EmbeddingView(*about, None, None, None, None, ("", ""))
     similar = similarities(vectors)
     points, axis_labels = _laid_out(vectors, options)
+    reductions: tuple[Reduction, ...] = ()
+    if options.dimensions:
+        others = embedder.embed(learn_from, options.kind, progress) if learn_from else None
+        reductions = reduced(vectors, groups, options.dimensions, options.seed, others)
     return EmbeddingView(
         *about,
         similar,
@@ -170,7 +190,7 @@ def _view(
         group_scores(similar, groups),
         points,
         axis_labels,
-        reduced(vectors, groups, options.dimensions, options.seed) if options.dimensions else (),
+        reductions,
     )
 
 
@@ -189,7 +209,11 @@ def _laid_out(
 
 
 def reduced(
-    vectors: npt.NDArray[np.float32], groups: Sequence[str], n_dimensions: int, seed: int = 0
+    vectors: npt.NDArray[np.float32],
+    groups: Sequence[str],
+    n_dimensions: int,
+    seed: int = 0,
+    learn_from: npt.NDArray[np.float32] | None = None,
 ) -> tuple[Reduction, ...]:
     """Vectors reduced by each method, and what each loses.
 
@@ -198,21 +222,24 @@ def reduced(
         groups: of the texts.
         n_dimensions: fewer than d.
         seed: of the random projection.
+        learn_from: (m, d) vectors whose principal directions are used; None: those of `vectors`.
     """
-    principal, _ = principal_components(vectors, n_dimensions)
+    learnt_from = vectors if learn_from is None else learn_from
+    learnt = principal_directions(learnt_from, n_dimensions)
     before = similarities(vectors)
-    centred = similarities(vectors - vectors.mean(axis=0))
     pairs = np.triu_indices(len(vectors), 1)
-    by_centring = float(np.abs(centred - before)[pairs].mean())
+    by_centring = float(np.abs(similarities(vectors - learnt.mean) - before)[pairs].mean())
     notes: dict[Method, str] = {
-        "pca": f"PCA takes the mean of the texts away, which alone changes cosines by {by_centring:.3f}",
+        "pca": f"learnt from {len(learnt_from)} texts, whose mean it takes away; that alone changes cosines by "
+        f"{by_centring:.3f}",
         "random": f"one draw, seed {seed}",
         "truncated": "the first numbers of each vector, which mean most only in embedders trained for it",
     }
-    if principal.shape[1] < n_dimensions:
-        notes["pca"] += f"; {len(vectors)} texts differ in at most {principal.shape[1]} directions"
+    n_learnt = len(learnt.directions)
+    if n_learnt < n_dimensions:
+        notes["pca"] += f"; {len(learnt_from)} texts differ in at most {n_learnt} directions"
     found: dict[Method, FloatArray] = {
-        "pca": principal,
+        "pca": learnt.points(vectors),
         "random": random_projection(vectors, n_dimensions, seed),
         "truncated": truncation(vectors, n_dimensions),
     }

@@ -6,15 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from homespun.retrieval.errors import EmbedderError
-from homespun.retrieval.reductions import FloatArray, principal_components
+from homespun.retrieval.reductions import FloatArray, principal_directions
 
 _NEIGHBOURS = 15
 
 
 def principal_plane(vectors: npt.NDArray[Any]) -> tuple[FloatArray, tuple[float, float]]:
     """The two principal components: points (n, 2), and the share of variance of each."""
-    points, shares = principal_components(vectors, 2)
-    first, second = [*shares.tolist(), 0.0, 0.0][:2]
+    learnt = principal_directions(vectors, 2)
+    points = learnt.points(vectors)
+    first, second = [*learnt.shares.tolist(), 0.0, 0.0][:2]
     return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), (first, second)
 
 

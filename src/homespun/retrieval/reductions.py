@@ -1,5 +1,6 @@
 """Vectors of fewer dimensions, and how alike vectors are."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,26 +19,40 @@ def similarities(vectors: npt.NDArray[Any]) -> FloatArray:
     return found
 
 
-def principal_components(vectors: npt.NDArray[Any], n_dimensions: int) -> tuple[FloatArray, FloatArray]:
-    """The directions in which the vectors differ most (Pearson 1901).
+@dataclass(frozen=True)
+class PrincipalDirections:
+    """The directions in which vectors differ most (Pearson 1901).
 
-    A direction's sign is chosen so that its largest weight is positive: the same vectors give the same points.
+    Attributes:
+        mean: (d,), of the vectors.
+        directions: (k, d), of length 1 and at right angles. A direction's sign is chosen so that its largest
+            weight is positive: the same vectors give the same points.
+        shares: (k,), of the variance in each.
+    """
 
-    Args:
-        vectors: (n, d). Their mean is taken away, so that n vectors differ in at most n - 1 directions.
-        n_dimensions: wanted; there are k = min(n_dimensions, n - 1, d).
+    mean: FloatArray
+    directions: FloatArray
+    shares: FloatArray
 
-    Returns:
-        Points (n, k), and the share of the variance in each direction (k,).
+    def points(self, vectors: npt.NDArray[Any]) -> FloatArray:
+        """Where vectors lie along the directions, seen from the mean. (n, d) -> (n, k)."""
+        found: FloatArray = (np.asarray(vectors, np.float64) - self.mean) @ self.directions.T
+        return found
+
+
+def principal_directions(vectors: npt.NDArray[Any], n_dimensions: int) -> PrincipalDirections:
+    """Learn the k = min(n_dimensions, n - 1, d) principal directions of vectors (n, d).
+
+    n vectors differ in at most n - 1 directions, because their mean is taken away.
     """
     rows = np.asarray(vectors, np.float64)
     n_kept = min(n_dimensions, len(rows) - 1, rows.shape[1])
-    centred = rows - rows.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    mean = rows.mean(axis=0)
+    _, sizes, directions = np.linalg.svd(rows - mean, full_matrices=False)
     kept = directions[:n_kept]
     signs = np.sign(kept[np.arange(len(kept)), np.abs(kept).argmax(axis=1)])
     total = float((sizes**2).sum()) or 1.0
-    return centred @ (kept * signs[:, None]).T, sizes[:n_kept] ** 2 / total
+    return PrincipalDirections(mean, kept * signs[:, None], sizes[:n_kept] ** 2 / total)
 
 
 def random_projection(vectors: npt.NDArray[Any], n_dimensions: int, seed: int = 0) -> FloatArray:
