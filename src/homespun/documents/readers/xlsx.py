@@ -88,7 +88,7 @@ def _open(data: bytes) -> tuple[Archive, _Book, list[tuple[str, str]]]:
     properties = workbook.find(f"{_S}workbookPr")
     is_1904 = properties is not None and properties.get("date1904") in ("1", "true")
     book = _Book(_shared_strings(archive, targets), _number_kinds(archive, targets), is_1904)
-    sheets = []
+    sheets: list[tuple[str, str]] = []
     for sheet in workbook.iter(f"{_S}sheet"):
         target = targets.get(sheet.get(f"{R}id") or "")
         if target is None or target.kind != "worksheet" or target.part not in archive:
