@@ -141,8 +141,8 @@ def pick_entry(entries: Mapping[str, Any], name: str | None, kind: str) -> tuple
     raise UnknownModelError(what, remedy=f"Add one with `{command}`." if kind == "model" else None)
 
 
-def checked_name(name: str) -> str:
-    """The name, if it can be one of a folder on any system.
+def checked_name(name: str, what: str = "model") -> str:
+    """The name, if it can be one of a folder on any system; `what` it names is for the message.
 
     Raises:
         ModelError: it cannot.
@@ -150,6 +150,7 @@ def checked_name(name: str) -> str:
     forbidden = set('/\\:*?"<>|') | {chr(code) for code in range(32)}
     if not name.strip() or name != name.strip() or name.startswith(".") or set(name) & forbidden:
         raise ModelError(
-            f"{name!r} cannot be a model's name", remedy="Use letters, digits, dots, dashes and underscores."
+            f"{name!r} cannot be the name of {'an' if what[0] in 'aeiou' else 'a'} {what}",
+            remedy="Use letters, digits, dots, dashes and underscores.",
         )
     return name

@@ -27,6 +27,18 @@ def read_adapter(path: Path, file: GGUFFile, n_layers: int) -> dict[str, LowRank
     return read_adapter_for(path, sites)
 
 
+def read_adapter_alone(path: Path) -> dict[str, LowRank]:
+    """The pairs of a folder whose base is not at hand: only its own shapes are checked."""
+    tensors = _read_tensors(path)
+    sites = {}
+    for name, array in tensors.items():
+        match = _TENSOR.match(name)
+        other = name.replace(".lora_A.", ".lora_B.")
+        if match is not None and match["side"] == "A" and array.ndim == 2 and tensors.get(other) is not None:
+            sites[match["site"]] = Site(match["site"], "", len(tensors[other]), array.shape[1])
+    return read_adapter_for(path, sites)
+
+
 def read_adapter_for(path: Path, sites: Mapping[str, Site]) -> dict[str, LowRank]:
     """The same for a model whose linear layers are given by their PEFT names."""
     config = _read_config(path)

@@ -1,0 +1,6 @@
+"""Adapters of made-up numbers, small enough to write out, and the tests' helper modules."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))  # its writer of tiny models
