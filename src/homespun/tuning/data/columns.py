@@ -36,6 +36,8 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "tools": ("tools", "functions"),
     "group": ("group",),
 }
+#: Parts that a row may lack.
+_OPTIONAL = ("system", "input", "tools", "group")
 _SHAPES: dict[Shape, tuple[str, ...]] = {
     "text": ("text",),
     "prompt/response": ("prompt", "response"),
@@ -51,26 +53,33 @@ class FoundColumns:
     names: Mapping[str, str]
 
 
-def find_columns(present: Sequence[str], asked: DataColumns, file: str) -> FoundColumns:
+def find_columns(
+    present: Sequence[str], asked: DataColumns, file: str, rare: Sequence[str] = ()
+) -> FoundColumns:
     """Tell the shape of a table's rows from its columns.
 
     Args:
         present: the columns that most rows have.
         asked: what the user named; the others are recognised.
+        rare: columns that fewer rows have; they may hold what a row need not have, or what the user named.
 
     Raises:
         DataError: a named column is missing, two columns could be one part, or the columns are of no shape,
             or of two.
     """
     named = {
-        item.name: _named(item.name, getattr(asked, item.name), present, file)
+        item.name: _named(item.name, getattr(asked, item.name), [*present, *rare], file)
         for item in fields(asked)
         if getattr(asked, item.name)
     }
     candidates = {
         part: [named[part]]
         if part in named
-        else [name for name in present if _plain(name) in known and name not in named.values()]
+        else [
+            name
+            for name in ([*present, *rare] if part in _OPTIONAL else present)
+            if _plain(name) in known and name not in named.values()
+        ]
         for part, known in KNOWN_NAMES.items()
     }
     # {"input", "output"} alone is a pair too; beside an instruction the input is what it is about.

@@ -96,7 +96,8 @@ def _table_examples(
     problems += table.problems
     if not table.rows:
         return [FileFacts(file, "unknown", {}, 0, 0)], []
-    found = find_columns(_usual_columns(table.rows), columns, file)
+    usual, rare = _columns(table.rows)
+    found = find_columns(usual, columns, file, rare)
     examples: list[Example] = []
     for row in table.rows:
         try:
@@ -107,10 +108,11 @@ def _table_examples(
     return [FileFacts(file, found.shape, dict(found.names), n_rows, len(examples))], examples
 
 
-def _usual_columns(rows: Sequence[Row]) -> list[str]:
-    """Columns that at least half of the rows have: one odd row does not make a file's shape unclear."""
+def _columns(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Columns that at least half of the rows have, and others: one odd row makes no file's shape unclear."""
     counts = Counter(name for row in rows for name in row.values)
-    return [name for name, count in counts.items() if 2 * count >= len(rows)]
+    usual = [name for name, count in counts.items() if 2 * count >= len(rows)]
+    return usual, [name for name in counts if name not in usual]
 
 
 def _texts(
