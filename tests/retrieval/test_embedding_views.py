@@ -149,7 +149,7 @@ def test_what_cannot_be_is_refused(options, told, monkeypatch):
 
 def test_a_long_text_is_never_cut(embedder):
     long = [ListedText("short"), ListedText("word " * 1000)]
-    with pytest.raises(EmbedderError, match="number 2.* has 1000 tokens, and minilm reads 254"):
+    with pytest.raises(EmbedderError, match=r"number 2.* has 1000 tokens, and minilm reads 254"):
         view_embeddings([embedder], long)
     found = view_embeddings([embedder], long, EmbedOptions(kind="query"))
     assert np.linalg.norm(found.views[0].vectors, axis=1) == pytest.approx([1, 1], abs=1e-5)

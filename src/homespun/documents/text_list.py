@@ -56,7 +56,7 @@ def read_texts(path: Path) -> list[ListedText]:
             names; any other file has one text a line.
 
     Raises:
-        DocumentError: no file, or a line that says something else.
+        DocumentError: no file, no text in it, or a line that says something else.
         UnreadableFile: no text.
     """
     try:
@@ -64,10 +64,14 @@ def read_texts(path: Path) -> list[ListedText]:
     except OSError as error:
         raise DocumentError(f"The texts cannot be read ({error.strerror}).", where=str(path)) from error
     if path.suffix.lower() == ".csv":
-        return _of_table(text, path)
-    if path.suffix.lower() == ".jsonl":
-        return [_of_json(line, f"{path}, line {number}") for number, line in _lines(text)]
-    return listed_lines(text)
+        found = _of_table(text, path)
+    elif path.suffix.lower() == ".jsonl":
+        found = [_of_json(line, f"{path}, line {number}") for number, line in _lines(text)]
+    else:
+        found = listed_lines(text)
+    if not found:
+        raise DocumentError("There is no text in this file.", where=str(path))
+    return found
 
 
 def listed_lines(text: str) -> list[ListedText]:
