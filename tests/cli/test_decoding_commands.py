@@ -50,10 +50,16 @@ def test_next_tokens_of_base_and_adapter_with_and_without_a_passage(homespun, tm
     assert [variant["name"] for variant in found["variants"]] == names
     assert found["candidates"] == found["variants"][0]["found"]["candidates"]
     assert all(variant["kl_nats"] > 0 for variant in found["variants"][1:])
+    assert found["stage_names"] == ["model"]  # nothing is done to the odds unasked
     assert all(len(token["probabilities"]) == 4 for token in found["compared"])
     shown = homespun(*typed)
     assert shown.code == 0 and "with the adapter: the odds moved by" in shown.out
-    for wrong in (("--adapter", "nobody"), ("--passage", "@nowhere.txt"), ("--picture", "it.gif")):
+    for wrong in (
+        ("--adapter", "nobody"),
+        ("--passage", "@nowhere.txt"),
+        ("--picture", "it.gif"),
+        ("--top-p", "2"),
+    ):
         ran = homespun("next", "the", "--model", str(model), *wrong)
         assert ran.code == 2 and ran.err.count("\n") == 1
 

@@ -9,13 +9,15 @@ from typer.testing import CliRunner
 
 from homespun.cli.flags import flags
 from homespun.cli.main import COMMANDS
+from homespun.decoding.next import OddsOptions
 from homespun.engines.engine import EngineOptions, GenerateOptions
+from homespun.evaluation.strategies import ComparisonOptions
 from homespun.rag.answer import AnswerOptions
 from homespun.retrieval.search import SearchOptions
 from homespun.retrieval.sync import IngestOptions
 
 #: A value other than the default for each type, or for fields that take only some values.
-OTHER = {int: 7, float: 0.25, "style": "write", "stop": ("END", "STOP")}
+OTHER = {int: 7, float: 0.25, "style": "write", "stop": ("END", "STOP"), "strategy": ("beam", "top-p")}
 
 
 def flagged(kind: type) -> list[dataclasses.Field]:
@@ -38,7 +40,16 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
 
 
 @pytest.mark.parametrize(
-    "kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions, IngestOptions]
+    "kind",
+    [
+        EngineOptions,
+        GenerateOptions,
+        OddsOptions,
+        ComparisonOptions,
+        AnswerOptions,
+        SearchOptions,
+        IngestOptions,
+    ],
 )
 def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
     received = []
@@ -66,7 +77,16 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [EngineOptions, GenerateOptions, AnswerOptions, SearchOptions, IngestOptions]
+    "kind",
+    [
+        EngineOptions,
+        GenerateOptions,
+        OddsOptions,
+        ComparisonOptions,
+        AnswerOptions,
+        SearchOptions,
+        IngestOptions,
+    ],
 )
 def test_each_field_has_its_help(kind: type) -> None:
     assert all(field.metadata.get("help") for field in flagged(kind))

@@ -147,6 +147,14 @@ def test_too_few_prompts_conclude_nothing(engine):
     assert said == ["29 prompts are too few: nothing is concluded from fewer than 30."]
 
 
+def test_nothing_is_marked_below_thirty_prompts(engine):
+    clear = {"distinct-2": Interval(0.1, 0.02, 0.2), "repetition": Interval(-0.1, -0.3, 0.1)}
+    many, few = comparison(engine, **clear), comparison(engine, 29, **clear)
+    row = many.strategies[1]
+    assert many.is_clear(row, "distinct-2") and not many.is_clear(row, "repetition")
+    assert not many.is_clear(row, "speed") and not few.is_clear(row, "distinct-2")
+
+
 def test_the_picture_has_a_panel_for_each_measure(compared, tmp_path):
     draw_comparison(compared[0], tmp_path / "it.svg")
     text = (tmp_path / "it.svg").read_text()

@@ -9,8 +9,8 @@ from homespun.cli.flags import EngineName, Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, table
 from homespun.cli.typed_text import typed_text
 from homespun.decoding.compare_next import NextComparison
-from homespun.decoding.next import NextTokens
-from homespun.engines.engine import EngineOptions, GenerateOptions
+from homespun.decoding.next import NextTokens, OddsOptions
+from homespun.engines.engine import EngineOptions
 
 app = typer.Typer()
 
@@ -19,7 +19,7 @@ app = typer.Typer()
 @flags
 def next(
     engine_options: EngineOptions,
-    options: GenerateOptions,
+    options: OddsOptions,
     prompt: Annotated[str, typer.Argument(help="the text that goes on")],
     k: Annotated[int, typer.Option("-k", help="how many of the most probable tokens")] = 10,
     model: ModelName = None,
@@ -50,6 +50,7 @@ def next(
     for path in (picture, wheel):
         if path is not None:
             check_suffix(path)
+    generate = options.generate
     before = None if passage is None else typed_text(passage, "--passage")
     home = Home.open()
     folder = None if adapter is None else adapter_path(home, adapter)
@@ -60,7 +61,7 @@ def next(
         if folder is not None:
             name = folder.resolve().name
             loaded.load_adapter(name, folder)
-        found = compare_next(loaded, prompt, options, k=k, passage=before, adapter=name, chat=chat)
+        found = compare_next(loaded, prompt, generate, k=k, passage=before, adapter=name, chat=chat)
     plain = found.variants[0].found
     spun = spin(plain, options.seed)
     if picture is not None and len(found.variants) == 1:

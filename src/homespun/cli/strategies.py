@@ -8,7 +8,7 @@ import typer
 from homespun.cli.flags import EngineName, Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, table
 from homespun.engines.engine import EngineOptions
-from homespun.evaluation.strategies import MEASURES, ComparisonOptions, StrategyComparison
+from homespun.evaluation.strategies import MEASURES, MIN_PROMPTS, ComparisonOptions, StrategyComparison
 
 if TYPE_CHECKING:
     from homespun.evaluation.intervals import Interval
@@ -72,8 +72,7 @@ def _table(found: StrategyComparison) -> str:
     for row in found.strategies:
         values = {m.name: _value(row.measures.get(m.name), m.decimals) for m in told}
         for m in told:
-            apart = row.differences.get(m.name)
-            values[m.name] += " *" if apart is not None and apart.excludes_zero else ""
+            values[m.name] += " *" if found.is_clear(row, m.name) else ""
         rows.append({"strategy": row.strategy, "how": row.settings, **values})
         ranges = {m.name: _range(row.measures.get(m.name), m.decimals) for m in told}
         rows.append({"strategy": "", "how": "", **ranges})
@@ -92,10 +91,12 @@ def _notes(found: StrategyComparison) -> list[str]:
     lines = [
         f"{found.n_prompts} prompts, one text of at most {found.options.max_new_tokens} tokens each, seed "
         f"{found.options.seed}; 95% intervals: bootstrap over prompts.",
-        "* the interval of the paired difference to greedy excludes 0.",
+        "* the interval of the paired difference to greedy excludes 0"
+        f" (nothing is marked below {MIN_PROMPTS} prompts).",
     ]
     lines += [f"{m.name} ({m.unit}): {m.about}." for m in MEASURES if m.name in found.strategies[0].measures]
     if found.n_references:
         lines.append(f"{found.n_references} prompts have references.")
+    lines += [f"Note: {note}." for note in found.notes]
     lines += [f"Left out: {name} ({reason})." for name, reason in found.left_out.items()]
     return lines

@@ -1,14 +1,40 @@
 """The most probable next tokens, before and after each option; with and without an adapter or a passage."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from homespun.decoding.errors import DecodingError
 from homespun.decoding.stages import Floats, entropy_nats, stages
 from homespun.engines.engine import Engine, GenerateOptions, Request
+from homespun.engines.sampling import check_options
 from homespun.models.template import Message
+
+_ABOUT = {one.name: one.metadata for one in fields(GenerateOptions)}
+
+
+@dataclass(frozen=True)
+class OddsOptions:
+    """What is done to the odds before a token is drawn; the model's own odds by default."""
+
+    temperature: float = field(default=1.0, metadata=_ABOUT["temperature"])
+    top_k: int = field(default=0, metadata=_ABOUT["top_k"])
+    top_p: float = field(default=1.0, metadata=_ABOUT["top_p"])
+    min_p: float = field(default=0.0, metadata=_ABOUT["min_p"])
+    repeat_penalty: float = field(default=1.0, metadata=_ABOUT["repeat_penalty"])
+    seed: int | None = field(default=None, metadata=_ABOUT["seed"])
+
+    @property
+    def generate(self) -> GenerateOptions:
+        """The same for an engine.
+
+        Raises:
+            EngineError: a value that is not allowed.
+        """
+        options = GenerateOptions(**{one.name: getattr(self, one.name) for one in fields(self)})
+        check_options(options)
+        return options
 
 
 @dataclass(frozen=True)

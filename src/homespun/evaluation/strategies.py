@@ -39,6 +39,11 @@ MIN_PROMPTS = 30
 #: What all others are compared with.
 BASE: Strategy = "greedy"
 
+_SERVER_NOTES = (
+    "a server takes chats only: each prompt was sent as a user's message",
+    "a server's speed has the way to it in it, and the reading of the prompt unless it keeps what it read",
+)
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -116,6 +121,7 @@ class StrategyComparison:
         left_out: strategies and measures that this model or these prompts do not allow, and why.
         n_references: prompts that have a right answer.
         embedder: whose cosines the coherence is; None: not measured.
+        notes: what else is to be known of the figures.
     """
 
     strategies: tuple[MeasuredStrategy, ...]
@@ -125,6 +131,12 @@ class StrategyComparison:
     options: ComparisonOptions
     embedder: str | None
     engine: EngineFacts
+    notes: tuple[str, ...] = ()
+
+    def is_clear(self, row: MeasuredStrategy, measure: str) -> bool:
+        """Whether a strategy differs from greedy: prompts enough, and an interval that excludes 0."""
+        apart = row.differences.get(measure)
+        return self.n_prompts >= MIN_PROMPTS and apart is not None and apart.excludes_zero
 
 
 def compare_strategies(
@@ -170,7 +182,10 @@ def compare_strategies(
     rows = tuple(_row(name, written[name], shares, options) for name in able)
     n_references = sum(bool(prompt.references) for prompt in prompts)
     measured_by = None if embedder is None else embedder.name
-    return StrategyComparison(rows, left_out, len(prompts), n_references, options, measured_by, engine.facts)
+    notes = _SERVER_NOTES if engine.facts.engine == "remote" else ()
+    return StrategyComparison(
+        rows, left_out, len(prompts), n_references, options, measured_by, engine.facts, notes
+    )
 
 
 def _ids(engine: Engine, prompt: Prompt, options: ComparisonOptions) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from homespun.evaluation.strategies import BASE, MEASURES, StrategyComparison
+from homespun.evaluation.strategies import BASE, MEASURES, MIN_PROMPTS, StrategyComparison
 from homespun.pictures.intervals import DrawnInterval, Panel, draw_intervals
 
 
@@ -19,8 +19,7 @@ def draw_comparison(comparison: StrategyComparison, path: Path) -> None:
         for row in rows:
             if measure.name in row.measures:
                 value = row.measures[measure.name]
-                apart = row.differences.get(measure.name)
-                is_marked = apart is not None and apart.excludes_zero
+                is_marked = comparison.is_clear(row, measure.name)
                 found[row.strategy] = DrawnInterval(value.value, value.low, value.high, is_marked)
         if found:
             panels.append(Panel(measure.name, measure.unit, {str(k): v for k, v in found.items()}))
@@ -30,5 +29,7 @@ def draw_comparison(comparison: StrategyComparison, path: Path) -> None:
         path,
         title=f"Strategies on {comparison.n_prompts} prompts, 95% intervals over prompts",
         base=BASE,
-        note="filled: the paired difference to greedy (dashed line) has an interval that excludes 0",
+        note="filled: the paired difference to greedy (dashed line) has an interval that excludes 0"
+        if comparison.n_prompts >= MIN_PROMPTS
+        else f"no point is filled: fewer than {MIN_PROMPTS} prompts show no difference",
     )
