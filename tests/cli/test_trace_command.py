@@ -45,3 +45,12 @@ def test_trace_of_a_librarys_answer(homespun, clinic):
 def test_what_cannot_be_traced_is_one_sentence(homespun, arguments):
     ran = homespun("trace", "Hello", *arguments)
     assert ran.code == 2 and ran.err.count("\n") == 1 and "Traceback" not in ran.err
+
+
+def test_the_three_steps_of_a_text(homespun, tmp_path):
+    page = tmp_path / "steps.html"
+    found = homespun("steps", "Paris is the city", "--out", str(page), "--json").json
+    assert found["has"] == {"encoder": False, "decoder": True} and len(found["tokens"]) == 4
+    assert found["next"]["candidates"][0]["token"] == " of"
+    assert "no encoder" in page.read_text()
+    assert homespun("steps", "Paris", "--out", str(tmp_path / "steps.png")).code == 2

@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.next",
         "Show the most probable next tokens, and what each option makes of them.",
     ),
+    "steps": (
+        "homespun.cli.steps",
+        "Follow a text through a model in three steps: tokenize, represent, decode.",
+    ),
     "trace": (
         "homespun.cli.trace",
         "Show an answer token by token: odds, hesitations, and what each passage changed.",

@@ -82,8 +82,11 @@ class GGUFFile:
         stored = self._bytes[info.path or self.path][info.offset : info.offset + info.size_bytes]
         return stored.reshape((*info.shape[:-1], -1))
 
-    def dequantize(self, name: str) -> np.ndarray:
+    def dequantize(self, name: str, rows: np.ndarray | None = None) -> np.ndarray:
         """The values of a tensor as float32, rows first, exactly as ggml defines them.
+
+        Args:
+            rows: numbers of the rows wanted, of a matrix; None: all.
 
         Raises:
             ModelFileError: there is no such tensor, or its format has no exact reader here.
@@ -94,14 +97,16 @@ class GGUFFile:
         info = self._tensor(name)
         try:
             kind = gguf.GGMLQuantizationType[info.ggml_type]
-            values = quants.dequantize(np.asarray(self.data(name)), kind)
+            data = np.asarray(self.data(name))
+            values = quants.dequantize(data if rows is None else data[rows], kind)
         except (KeyError, NotImplementedError):
             raise ModelFileError(
                 f"the tensor {name!r} is stored as {info.ggml_type}, which cannot be unpacked here",
                 where=str(self.path),
                 remedy="Get the model in a format such as Q8_0, Q4_1 or Q4_K_M.",
             ) from None
-        return np.ascontiguousarray(values, dtype=np.float32).reshape(info.shape)
+        shape = info.shape if rows is None else (len(rows), *info.shape[1:])
+        return np.ascontiguousarray(values, dtype=np.float32).reshape(shape)
 
     def _tensor(self, name: str) -> TensorInfo:
         if name not in self.tensors:
