@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from homespun.engines.errors import AdapterError
 from homespun.engines.openvino.adapters import read_adapter_alone
 from homespun.engines.openvino.bank import LowRank
+from homespun.models.adapter_path import check_adapter_base
 from homespun.models.errors import ModelError, UnknownModelError
 from homespun.models.home import Home
 from homespun.tuning.adapters import (
@@ -20,7 +21,6 @@ from homespun.tuning.adapters import (
     Lineage,
     Losses,
     adapters,
-    check_base,
     find_adapter,
     read_lineage,
     remove_adapter,
@@ -176,9 +176,9 @@ def test_adapters_of_two_bases_are_not_combined(home: Home) -> None:
 
 def test_an_adapter_is_refused_for_another_model(home: Home) -> None:
     put(home, "one")
-    check_base(find_adapter(home, "one"), "aa" * 32, "tiny")
-    with pytest.raises(AdapterError, match=r"'one' was tuned on 'tiny'.*'other' is another model"):
-        check_base(find_adapter(home, "one"), "cc" * 32, "other")
+    check_adapter_base(home.adapters_path / "one", "aa" * 32, "tiny")
+    with pytest.raises(ModelError, match=r"'one' was tuned on 'tiny'.*'other' is another model"):
+        check_adapter_base(home.adapters_path / "one", "cc" * 32, "other")
 
 
 def test_likeness_of_changes_by_hand(home: Home) -> None:

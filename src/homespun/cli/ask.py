@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from homespun.cli.flags import EngineName, Json, LibraryName, ModelName, flags
+from homespun.cli.flags import AdapterName, EngineName, Json, LibraryName, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, shown_text
 from homespun.engines.engine import EngineOptions
 from homespun.errors import HomespunError
@@ -41,6 +41,7 @@ def ask(
     ] = None,
     library: LibraryName = "default",
     model: ModelName = None,
+    adapter: AdapterName = None,
     engine: EngineName = "auto",
     chat: Annotated[bool, typer.Option("--chat", help="go on with follow-up questions")] = False,
     pages: Annotated[
@@ -60,7 +61,9 @@ def ask(
         raise AnswerError("There is no question.", remedy='Ask one: homespun ask "...", or add --chat.')
     files = _checked_files(pages, out, chat)
     with shown_progress() as progress:
-        opened = Desk.open(Home.open(), library, model, engine_options, engine=engine, progress=progress)
+        opened = Desk.open(
+            Home.open(), library, model, engine_options, engine=engine, adapter=adapter, progress=progress
+        )
     with opened as desk:
         if not chat:
             assert question is not None

@@ -74,5 +74,8 @@ def _as_declared(value: Any) -> Any:
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of text")]
 ModelName = Annotated[str | None, typer.Option("--model", "-m", help="a model's name or a GGUF file")]
+AdapterName = Annotated[
+    str | None, typer.Option("--adapter", help="an adapter's name, or its folder: the model as tuned by it")
+]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, openvino, llama.cpp, torch or vllm")]
 LibraryName = Annotated[str, typer.Option("--library", "-l", help="the library's name")]

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from homespun.cli.flags import EngineName, Json, ModelName, OptionError, flags
+from homespun.cli.flags import AdapterName, EngineName, Json, ModelName, OptionError, flags
 from homespun.cli.render import print_json, shown_progress
+from homespun.cli.run_adapter import ChosenAdapter
 from homespun.decoding.beam import BeamOptions
 from homespun.decoding.contrastive import ContrastiveOptions
 from homespun.decoding.strategies import StrategyOptions
@@ -45,6 +46,7 @@ def run(
         str | None, typer.Argument(help="what to say; - reads it from input; none: a chat")
     ] = None,
     model: ModelName = None,
+    adapter: AdapterName = None,
     engine: EngineName = "auto",
     system: Annotated[str | None, typer.Option(help="instructions that the model gets first")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="continue the prompt as it is, without a chat")] = False,
@@ -81,10 +83,12 @@ def run(
             loaded = load_engine(home, model, engine_options, engine=engine, progress=progress)
         try:
             conversation = Conversation(loaded, system, tools=offered)
+            chosen = ChosenAdapter(conversation, home)
+            chosen.use(kept.record.adapter if adapter is None and kept is not None else adapter)
             if kept is not None:
-                _go_on(conversation, kept, _model_name(model, home, loaded))
+                _go_on(conversation, kept, _model_name(model, home, loaded), chosen)
             if prompt is None and sys.stdin.isatty() and not raw:
-                _chat(conversation, options)
+                _chat(conversation, options, chosen)
                 return
             text = sys.stdin.read() if prompt in (None, "-") else prompt
             assert text is not None
@@ -92,7 +96,7 @@ def run(
                 from homespun.cli.run_strategy import run_strategy
 
                 how = replace(how, beam=beam, contrastive=contrastive)
-                run_strategy(loaded, text, options, how, system=system, raw=raw, tree=tree, as_json=as_json)
+                run_strategy(conversation, text, options, how, raw=raw, tree=tree, as_json=as_json)
                 return
             result, answer = _once(conversation, text, options, raw=raw, show=not as_json)
             if as_json:
@@ -120,14 +124,16 @@ def _model_name(model: str | None, home: Home, engine: Engine) -> str:
     return str(path.absolute()) if path.exists() and ("/" in model or model.endswith(".gguf")) else model
 
 
-def _go_on(conversation: Conversation, kept: KeptChat, model: str) -> None:
+def _go_on(conversation: Conversation, kept: KeptChat, model: str, chosen: ChosenAdapter) -> None:
     record = kept.record
     conversation.messages = list(record.messages)
     if conversation.system is None:
         conversation.system = record.system
     if record.model not in (None, model):
         print(f"(so far this chat was written with {record.model}; {model} goes on)", file=sys.stderr)
-    conversation.on_answer = lambda turns: kept.append(turns, model=model, system=conversation.system)
+    conversation.on_answer = lambda turns: kept.append(
+        turns, model=model, system=conversation.system, adapter=chosen.kept
+    )
 
 
 def _tools(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -191,10 +197,10 @@ def _dimmed(part: Split) -> str:
     return (f"\x1b[2m{part.reasoning}\x1b[0m" if part.reasoning else "") + part.text
 
 
-def _chat(conversation: Conversation, options: GenerateOptions) -> None:
+def _chat(conversation: Conversation, options: GenerateOptions, chosen: ChosenAdapter) -> None:
     facts = conversation.engine.facts
     print(f"{facts.model_path} on {facts.engine} ({facts.precision}), window {facts.window} tokens.")
-    print("Ctrl-C ends an answer; Ctrl-D or /bye ends the chat.")
+    print("Ctrl-C ends an answer; Ctrl-D or /bye ends the chat; /adapter NAME lets an adapter write.")
     if conversation.messages:
         print(f"(going on after {len(conversation.messages) // 2} answers)")
     while True:
@@ -208,6 +214,10 @@ def _chat(conversation: Conversation, options: GenerateOptions) -> None:
         if not text.strip():
             continue
         try:
+            told = chosen.command(text)
+            if told is not None:
+                print(told)
+                continue
             result, _ = _write(conversation, text, options, show=True)
         except KeyboardInterrupt:
             print("\n(stopped)")
@@ -234,6 +244,7 @@ def _figures(result: Generation) -> str:
 def _as_json(result: Generation, answer: Answer, conversation: Conversation) -> dict[str, Any]:
     return {
         "text": answer.text,
+        "adapter": conversation.adapter,
         "reasoning": answer.reasoning or None,
         "tool_calls": answer.tool_calls if conversation.tools else None,
         "tool_errors": answer.tool_errors if conversation.tools else None,

@@ -5,17 +5,17 @@ from typing import Any
 
 from homespun.cli.render import print_json
 from homespun.decoding.strategies import StrategyOptions, Written, write
+from homespun.engines.conversation import Conversation
 from homespun.engines.engine import Engine, GenerateOptions
 from homespun.models.template import Message
 
 
 def run_strategy(
-    engine: Engine,
+    conversation: Conversation,
     text: str,
     options: GenerateOptions,
     how: StrategyOptions,
     *,
-    system: str | None,
     raw: bool,
     tree: Path | None,
     as_json: bool,
@@ -26,6 +26,7 @@ def run_strategy(
     from homespun.decoding.views import draw_choices, tree_text
     from homespun.pictures.canvas import check_suffix
 
+    engine, system = conversation.engine, conversation.system
     if tree is not None:
         check_suffix(tree)
     if raw:
@@ -34,7 +35,12 @@ def run_strategy(
         head = [] if system is None else [Message("system", system)]
         ids = tuple(engine.template.encode([*head, Message("user", text)]))
     written = write(
-        engine, ids, options, how, hidden_states=lambda: hidden_states_of(Path(engine.facts.model_path))
+        engine,
+        ids,
+        options,
+        how,
+        adapter=conversation.adapter,
+        hidden_states=lambda: hidden_states_of(Path(engine.facts.model_path)),
     )
     if tree is not None:
         draw_choices(written, text, engine.tokenizer, tree)

@@ -26,6 +26,7 @@ class ChatRecord:
 
     Attributes:
         model: what wrote the last answer; system: the instructions that it had; both None in an empty chat.
+        adapter: the adapter that wrote the last answer, by its name or folder; None: the model itself.
         time: of the last answer, in UTC, ISO 8601; empty in an empty chat.
         n_answers: finished turns with their answers.
         size_bytes: of the file's whole lines.
@@ -38,6 +39,7 @@ class ChatRecord:
     time: str = ""
     n_answers: int = 0
     size_bytes: int = 0
+    adapter: str | None = None
 
 
 class KeptChat:
@@ -61,12 +63,15 @@ class KeptChat:
             raise
         self._size_bytes = self.record.size_bytes
 
-    def append(self, messages: Sequence[Message], *, model: str, system: str | None) -> None:
+    def append(
+        self, messages: Sequence[Message], *, model: str, system: str | None, adapter: str | None = None
+    ) -> None:
         """Keep one turn with its answer; when this returns, it is on the disk."""
         line = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": model,
             "system": system,
+            **({} if adapter is None else {"adapter": adapter}),
             "messages": [_as_json(message) for message in messages],
         }
         # Half of a character pair has no UTF-8; its JSON escape has.
@@ -204,7 +209,9 @@ def _read(path: Path) -> ChatRecord:
         return ChatRecord(path.stem)
     last = json.loads(lines[n_answers - 1])
     model, system, time = last.get("model"), last.get("system"), str(last.get("time", ""))
-    return ChatRecord(path.stem, tuple(messages), model, system, time, n_answers, size_bytes)
+    return ChatRecord(
+        path.stem, tuple(messages), model, system, time, n_answers, size_bytes, last.get("adapter")
+    )
 
 
 def _as_json(message: Message) -> dict[str, Any]:

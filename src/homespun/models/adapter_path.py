@@ -1,12 +1,15 @@
 """Where an adapter lies that a person names."""
 
+import json
 from pathlib import Path
 
-from homespun.models.errors import UnknownModelError
+from homespun.models.errors import ModelError, UnknownModelError
 from homespun.models.home import Home
 
 #: What makes a folder an adapter.
 CONFIG_FILE = "adapter_config.json"
+#: Where an adapter that was tuned here says what it was tuned on.
+LINEAGE_FILE = "tuning.json"
 
 
 def adapter_path(home: Home, name: str) -> Path:
@@ -26,3 +29,26 @@ def adapter_path(home: Home, name: str) -> Path:
         f"there is no adapter {name!r}; this home has {', '.join(known) or 'none'}",
         remedy="Name one of these, or the folder of an adapter (a folder with an adapter_config.json).",
     )
+
+
+def check_adapter_base(folder: Path, digest: str, model: str) -> None:
+    """Refuse an adapter of another base; one that does not say its base is judged by its shapes, when loaded.
+
+    Args:
+        digest: SHA-256 of the model's file.
+        model: what the message calls it.
+
+    Raises:
+        ModelError: it was tuned on another file.
+    """
+    try:
+        base = json.loads((folder / LINEAGE_FILE).read_text("utf-8"))["base"]
+        name, wanted = str(base["name"]), str(base["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if wanted and wanted != digest:
+        raise ModelError(
+            f"the adapter {folder.name!r} was tuned on {name!r} (SHA-256 {wanted[:12]}…), "
+            f"and {model!r} is another model ({digest[:12]}…)",
+            remedy=f"Use it with --model {name}.",
+        )

@@ -77,6 +77,7 @@ def answer(
     on_text: OnText | None = None,
     progress: Progress = no_progress,
     record_path: Path | None = None,
+    adapter: str | None = None,
 ) -> Answer:
     """Answer a question from a library.
 
@@ -89,6 +90,7 @@ def answer(
         on_text: told each piece of the answer's text as it comes; joined, they are the answer.
         progress: told what is being done.
         record_path: measurements that choose the style (see `style.choose_style`).
+        adapter: the name of a loaded adapter that writes; with one, style auto is write.
 
     Raises:
         AnswerError: an empty question.
@@ -102,12 +104,12 @@ def answer(
         if on_text is not None:
             on_text(collected.answer)
         return collected
-    work = _Work(question, library, engine, options, tuple(history), on_text)
+    work = _Work(question, library, engine, options, tuple(history), on_text, adapter)
     progress("searching", 0, 3)
     hits = work.find()
     progress("weighing passages", 1, 3)
     evidence = work.weigh(hits)
-    style, reason = _style(options, engine, record_path)
+    style, reason = _style(options, engine, record_path, adapter)
     progress("answering", 2, 3)
     if not hits or (
         options.may_abstain and judge_relevance(evidence, library.embedder).probability < THRESHOLD
@@ -121,9 +123,13 @@ def answer(
     return made
 
 
-def _style(options: AnswerOptions, engine: Engine, record_path: Path | None) -> tuple[Style, str]:
+def _style(
+    options: AnswerOptions, engine: Engine, record_path: Path | None, adapter: str | None
+) -> tuple[Style, str]:
     if options.style != "auto":
         return options.style, "asked for"
+    if adapter is not None:
+        return "write", f"the adapter {adapter} writes"
     return choose_style(engine, record_path)
 
 
@@ -138,6 +144,7 @@ class _Work:
         options: AnswerOptions,
         history: tuple[Message, ...],
         on_text: OnText | None,
+        adapter: str | None,
     ) -> None:
         self.question = question
         self.library = library
@@ -145,6 +152,7 @@ class _Work:
         self.options = options
         self.history = history
         self.on_text = on_text
+        self.adapter = adapter
         vectors = WordVectors(library.embedder) if history else None
         self.query = standalone_query(question, history, vectors)
         self.sources = Sources(library)
@@ -228,7 +236,7 @@ class _Work:
             )
         generate = GenerateOptions(options.max_new_tokens, options.temperature, seed=options.seed)
         with self.timed("generate_s"):
-            written = write_answer(self.engine, prompt, generate, self.on_text)
+            written = write_answer(self.engine, prompt, generate, self.on_text, self.adapter)
         generation = written.generation
         self.timings |= {"read_s": generation.read_s, "write_s": generation.write_s}
         tokens = PromptTokens(**{**prompt.tokens.__dict__, "written": len(generation.token_ids)})
@@ -313,5 +321,6 @@ class _Work:
             dropped=dropped,
             tokens=tokens,
             finish=finish,
+            adapter=self.adapter if style == "write" else None,
             timings=dict(self.timings),
         )

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from homespun.engines.engine import Engine, EngineOptions
 from homespun.engines.load import load_engine
+from homespun.engines.use_adapter import use_adapter
+from homespun.models.adapter_path import adapter_path
 from homespun.models.home import Home
 from homespun.models.template import Message
 from homespun.progress import Progress, no_progress
@@ -15,12 +17,17 @@ from homespun.retrieval.open import open_library
 
 
 class Desk:
-    """Use it in a `with` block, or `close` it."""
+    """Use it in a `with` block, or `close` it.
 
-    def __init__(self, home: Home, library: Library, engine: Engine) -> None:
+    Attributes:
+        adapter: the loaded adapter that writes; None: the model itself.
+    """
+
+    def __init__(self, home: Home, library: Library, engine: Engine, adapter: str | None = None) -> None:
         self.home = home
         self.library = library
         self.engine = engine
+        self.adapter = adapter
 
     @classmethod
     def open(
@@ -31,27 +38,43 @@ class Desk:
         options: EngineOptions = EngineOptions(),
         *,
         engine: str = "auto",
+        adapter: str | None = None,
         progress: Progress = no_progress,
     ) -> "Desk":
         """Open a library and load a model, both at once, for each waits mostly for itself.
 
+        Args:
+            adapter: an adapter's name in the home, or its folder.
+
         Raises:
             LibraryError: no such library.
             EmbedderError: the library's embedder is not there.
-            UnknownModelError: no such model.
+            UnknownModelError: no such model or adapter.
+            ModelError, AdapterError: an adapter of another model.
             EngineError: no engine here can run it.
         """
         Library.open(home, library)  # what is not there is told before a model is loaded
+        if adapter is not None:
+            adapter_path(home, adapter)
+
+        def load() -> tuple[Engine, str | None]:
+            loaded = load_engine(home, model, options, engine=engine, progress=progress)
+            try:
+                return loaded, None if adapter is None else use_adapter(loaded, home, adapter)
+            except BaseException:
+                loaded.close()
+                raise
+
         with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(load_engine, home, model, options, engine=engine, progress=progress)
+            loading = pool.submit(load)
             try:
                 opened = open_library(home, library)
                 _warm(opened)
             except BaseException:
                 if loading.exception() is None:
-                    loading.result().close()
+                    loading.result()[0].close()
                 raise
-            return cls(home, opened, loading.result())
+            return cls(home, opened, *loading.result())
 
     def __enter__(self) -> "Desk":
         return self
@@ -78,6 +101,7 @@ class Desk:
             on_text=on_text,
             progress=progress,
             record_path=self.home.cache_path / "styles.json",
+            adapter=self.adapter,
         )
 
     def close(self) -> None:

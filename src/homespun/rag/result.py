@@ -121,6 +121,7 @@ class Answer:
         passages: given to the model (write) or chosen from (quote), best first.
         dropped: found, but the window had no room for them.
         timings: seconds by what was done.
+        adapter: the adapter that wrote it; None: the model itself, or nothing was written.
     """
 
     question: str
@@ -136,6 +137,7 @@ class Answer:
     tokens: PromptTokens = PromptTokens()
     finish: AnswerFinish = "stop"
     timings: Mapping[str, float] = field(default_factory=dict)
+    adapter: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The answer for other programs; only values that JSON knows."""
@@ -146,6 +148,7 @@ class Answer:
             "style": self.style,
             "finish": self.finish,
             "style_reason": self.style_reason,
+            "adapter": self.adapter,
             "searched": self.searched,
             "sentences": [
                 {

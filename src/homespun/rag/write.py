@@ -134,6 +134,7 @@ def write_answer(
     prompt: FittedPrompt,
     options: GenerateOptions,
     on_text: Callable[[str], None] | None = None,
+    adapter: str | None = None,
 ) -> Written:
     """Let the model answer.
 
@@ -142,10 +143,11 @@ def write_answer(
         prompt: what it reads.
         options: length and sampling; the template's stop texts are added.
         on_text: told each piece of the answer as it becomes certain.
+        adapter: a loaded adapter's name.
     """
     stop = (*options.stop, *engine.template.stop_texts, *PROMPT_BEGINNINGS)
     options = GenerateOptions(**{**options.__dict__, "stop": stop})
-    stream = engine.stream(Request(prompt.token_ids, options))
+    stream = engine.stream(Request(prompt.token_ids, options, adapter))
     marks = MarkFilter()
     pieces: list[str] = []
 

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from homespun.engines.errors import AdapterError
-from homespun.models.adapter_path import CONFIG_FILE, adapter_path
+from homespun.models.adapter_path import CONFIG_FILE, LINEAGE_FILE, adapter_path
 from homespun.models.errors import ModelFileError, UnknownModelError
 from homespun.models.home import Home
 from homespun.models.registry import checked_name
 from homespun.models.safetensors_file import read_tensor_table
 from homespun.models.storage import disk_error, write_atomically
 
-LINEAGE_FILE = "tuning.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 LINEAGE_VERSION = 1
 
@@ -229,25 +228,6 @@ def remove_adapter(home: Home, name: str) -> None:
         shutil.rmtree(hidden)
     except OSError as error:
         raise disk_error(error, path) from error
-
-
-def check_base(adapter: StoredAdapter, digest: str, model: str) -> None:
-    """Refuse an adapter of another base; one without a lineage is judged by its shapes, when it is loaded.
-
-    Args:
-        digest: SHA-256 of the model's file.
-        model: what the message calls it.
-
-    Raises:
-        AdapterError: it was tuned on another file.
-    """
-    lineage = adapter.lineage
-    if lineage is not None and lineage.base.digest and lineage.base.digest != digest:
-        raise AdapterError(
-            f"the adapter {adapter.name!r} was tuned on {lineage.base.name!r} "
-            f"(SHA-256 {lineage.base.digest[:12]}…), and {model!r} is another model ({digest[:12]}…)",
-            remedy=f"Use it with --model {lineage.base.name}.",
-        )
 
 
 def _inside(home: Home, name: str) -> Path:

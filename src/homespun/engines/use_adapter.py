@@ -1,0 +1,27 @@
+"""An adapter that a person names, live in a running engine."""
+
+from pathlib import Path
+
+from homespun.engines.engine import Engine
+from homespun.models.adapter_path import adapter_path, check_adapter_base
+from homespun.models.gguf import read_gguf
+from homespun.models.home import Home
+
+
+def use_adapter(engine: Engine, home: Home, name: str) -> str:
+    """Load an adapter of the home (by its name) or any PEFT LoRA folder into an engine.
+
+    Returns:
+        What requests call it: its folder's name. A newer version of the same name takes its place.
+
+    Raises:
+        UnknownModelError: no such adapter.
+        ModelError: it was tuned on another model.
+        AdapterError: it cannot be applied to this model, or the engine takes none.
+    """
+    folder = adapter_path(home, name)
+    model = Path(engine.facts.model_path)
+    if model.is_file():
+        check_adapter_base(folder, read_gguf(model).digest, model.name)
+    engine.load_adapter(folder.resolve().name, folder)
+    return folder.resolve().name
