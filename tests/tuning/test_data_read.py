@@ -5,10 +5,10 @@ import io
 import json
 
 import pytest
-from documents.office_writer import sheet_row, workbook, worksheet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from documents.office_writer import sheet_row, workbook, worksheet
 from homespun.models.template import Message, ToolCall
 from homespun.tuning.data.columns import DataColumns
 from homespun.tuning.data.read import read_examples
