@@ -1,6 +1,8 @@
-"""`homespun strategies` as it is typed, on the real small model."""
+"""`homespun strategies` as it is typed, on a tiny model and with the real embedder."""
 
 from pathlib import Path
+
+from gguf_writer import write_random
 
 PROMPTS = Path(__file__).parents[2] / "examples" / "prompts.txt"
 
@@ -9,9 +11,14 @@ def test_two_prompts_are_measured_and_nothing_is_concluded(homespun, tmp_path):
     few = tmp_path / "few.txt"
     few.write_text("\n".join(PROMPTS.read_text().splitlines()[:2]))
     picture = tmp_path / "it.png"
+    model = write_random(tmp_path / "tiny.gguf")
     ran = homespun(
         "strategies",
         str(few),
+        "--model",
+        str(model),
+        "--mode",
+        "exact",
         "--strategy",
         "top-p",
         "--max-new-tokens",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gguf_writer import Shape, write_random, write_script
+from gguf_writer import Shape, adapter_tensors, write_adapter, write_random, write_script
 
 from homespun.decoding.errors import DecodingError
 from homespun.decoding.strategies import STRATEGIES
@@ -105,6 +105,18 @@ def test_texts_known_beforehand(tmp_path):
     assert found.left_out == {"coherence": "the home has no embedder of its own, and none is named"}
 
 
+def test_an_adapter_writes_other_texts(engine, compared, tmp_path):
+    tensors = adapter_tensors(Shape(), ("attn_q", "ffn_down"), 4, seed=1)
+    engine.load_adapter("tone", write_adapter(tmp_path / "tone", tensors, 4))
+    options = ComparisonOptions(strategy=("beam",), max_new_tokens=5, seed=7)
+    prompts = [Prompt(f"text {number}", number + 1) for number in range(3)]
+    found = compare_strategies(engine, prompts, options, adapter="tone")
+    assert found.adapter == "tone"
+    for row, base in zip(found.strategies, compared[0].strategies, strict=False):
+        assert row.strategy == base.strategy and row.texts != base.texts
+    engine.remove_adapter("tone")
+
+
 def test_what_cannot_be_measured_is_refused(engine):
     with pytest.raises(EvaluationError, match="no prompt"):
         compare_strategies(engine, [])
@@ -119,7 +131,7 @@ def test_what_cannot_be_measured_is_refused(engine):
 def comparison(engine, n_prompts=30, **differences):
     base = MeasuredStrategy("greedy", "", {"speed": Interval(1, 1, 1)}, {}, ())
     row = MeasuredStrategy("top-p", "", {"speed": Interval(1, 1, 1)}, differences, ())
-    return StrategyComparison((base, row), {}, n_prompts, 0, ComparisonOptions(), None, engine.facts)
+    return StrategyComparison((base, row), {}, n_prompts, 0, ComparisonOptions(), None, None, engine.facts)
 
 
 def test_more_diverse_is_said_only_where_the_interval_excludes_zero(engine):

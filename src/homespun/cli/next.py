@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from homespun.cli.flags import EngineName, Json, ModelName, flags
+from homespun.cli.flags import AdapterName, EngineName, Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, table
 from homespun.cli.typed_text import typed_text
 from homespun.decoding.compare_next import NextComparison
@@ -24,9 +24,7 @@ def next(
     k: Annotated[int, typer.Option("-k", help="how many of the most probable tokens")] = 10,
     model: ModelName = None,
     engine: EngineName = "auto",
-    adapter: Annotated[
-        str | None, typer.Option(help="an adapter's name or folder; with and without it are shown")
-    ] = None,
+    adapter: AdapterName = None,
     passage: Annotated[
         str | None, typer.Option(help="a text (or @FILE) before the prompt; with and without it are shown")
     ] = None,
@@ -43,6 +41,7 @@ def next(
     from homespun.decoding.compare_next import compare_next
     from homespun.decoding.views import draw_compared, draw_next, spin
     from homespun.engines.load import load_engine
+    from homespun.engines.use_adapter import use_adapter
     from homespun.models.adapter_path import adapter_path
     from homespun.models.home import Home
     from homespun.pictures.canvas import check_suffix
@@ -53,14 +52,12 @@ def next(
     generate = options.generate
     before = None if passage is None else typed_text(passage, "--passage")
     home = Home.open()
-    folder = None if adapter is None else adapter_path(home, adapter)
+    if adapter is not None:
+        adapter_path(home, adapter)  # refused before the model is loaded
     with shown_progress() as progress:
         opened = load_engine(home, model, engine_options, engine=engine, progress=progress)
     with opened as loaded:
-        name = None
-        if folder is not None:
-            name = folder.resolve().name
-            loaded.load_adapter(name, folder)
+        name = None if adapter is None else use_adapter(loaded, home, adapter)
         found = compare_next(loaded, prompt, generate, k=k, passage=before, adapter=name, chat=chat)
     plain = found.variants[0].found
     spun = spin(plain, options.seed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from homespun.cli.flags import EngineName, Json, ModelName, flags
+from homespun.cli.flags import AdapterName, EngineName, Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, table
 from homespun.engines.engine import EngineOptions
 from homespun.evaluation.strategies import MEASURES, MIN_PROMPTS, ComparisonOptions, StrategyComparison
@@ -23,6 +23,7 @@ def strategies(
     options: ComparisonOptions,
     prompts: Annotated[Path, typer.Argument(help="a file with one prompt a line, or .jsonl with references")],
     model: ModelName = None,
+    adapter: AdapterName = None,
     engine: EngineName = "auto",
     embedder: Annotated[
         str | None, typer.Option(help="measures the coherence; by default the home's, if it is local")
@@ -32,10 +33,12 @@ def strategies(
 ) -> None:
     """Measure the strategies of writing on your prompts: diversity, speed, likelihood, coherence, repetition."""
     from homespun.engines.load import load_engine
+    from homespun.engines.use_adapter import use_adapter
     from homespun.evaluation.conclusions import conclusions
     from homespun.evaluation.prompts import read_prompts
     from homespun.evaluation.strategies import compare_strategies
     from homespun.evaluation.strategy_picture import draw_comparison
+    from homespun.models.adapter_path import adapter_path
     from homespun.models.home import Home
     from homespun.pictures.canvas import check_suffix
     from homespun.retrieval.embedders.opening import open_local
@@ -44,10 +47,15 @@ def strategies(
         check_suffix(picture)
     read = read_prompts(prompts)
     home = Home.open()
+    if adapter is not None:
+        adapter_path(home, adapter)  # refused before the model is loaded
     with shown_progress() as progress:
         measured_by = open_local(home, embedder)
         with load_engine(home, model, engine_options, engine=engine, progress=progress) as loaded:
-            found = compare_strategies(loaded, read, options, embedder=measured_by, progress=progress)
+            name = None if adapter is None else use_adapter(loaded, home, adapter)
+            found = compare_strategies(
+                loaded, read, options, adapter=name, embedder=measured_by, progress=progress
+            )
     if picture is not None:
         draw_comparison(found, picture)
     said = conclusions(found)
@@ -97,6 +105,8 @@ def _notes(found: StrategyComparison) -> list[str]:
     lines += [f"{m.name} ({m.unit}): {m.about}." for m in MEASURES if m.name in found.strategies[0].measures]
     if found.n_references:
         lines.append(f"{found.n_references} prompts have references.")
+    if found.adapter:
+        lines.append(f"With the adapter {found.adapter}.")
     lines += [f"Note: {note}." for note in found.notes]
     lines += [f"Left out: {name} ({reason})." for name, reason in found.left_out.items()]
     return lines

@@ -120,6 +120,7 @@ class StrategyComparison:
     Attributes:
         left_out: strategies and measures that this model or these prompts do not allow, and why.
         n_references: prompts that have a right answer.
+        adapter: whose texts they are; None: the base model's.
         embedder: whose cosines the coherence is; None: not measured.
         notes: what else is to be known of the figures.
     """
@@ -129,6 +130,7 @@ class StrategyComparison:
     n_prompts: int
     n_references: int
     options: ComparisonOptions
+    adapter: str | None
     embedder: str | None
     engine: EngineFacts
     notes: tuple[str, ...] = ()
@@ -144,6 +146,7 @@ def compare_strategies(
     prompts: Sequence[Prompt],
     options: ComparisonOptions = ComparisonOptions(),
     *,
+    adapter: str | None = None,
     embedder: Embedder | None = None,
     progress: Progress = no_progress,
 ) -> StrategyComparison:
@@ -153,6 +156,7 @@ def compare_strategies(
         engine: any; on a server the searching strategies, and those that it does not take, are left out.
         prompts: at least one; `MIN_PROMPTS` to conclude anything.
         options: which strategies, and how long.
+        adapter: a loaded adapter's name; None is the base model.
         embedder: for the coherence; longer texts are read in windows, as questions are.
         progress: told how many texts are written.
 
@@ -167,7 +171,7 @@ def compare_strategies(
     hidden = lru_cache(maxsize=1)(lambda: hidden_states_of(Path(engine.facts.model_path)))
     left_out: dict[str, str] = {}
     able = tuple(name for name in options.chosen if _is_able(engine, name, ids[0], options, hidden, left_out))
-    written = _all_written(engine, ids, able, options, hidden, progress)
+    written = _all_written(engine, ids, able, options, adapter, hidden, progress)
     shares = {name: _shares(texts, prompts) for name, texts in written.items()}
     if embedder is not None:
         for name, values in _coherence(prompts, written, embedder, progress).items():
@@ -184,7 +188,7 @@ def compare_strategies(
     measured_by = None if embedder is None else embedder.name
     notes = _SERVER_NOTES if engine.facts.engine == "remote" else ()
     return StrategyComparison(
-        rows, left_out, len(prompts), n_references, options, measured_by, engine.facts, notes
+        rows, left_out, len(prompts), n_references, options, adapter, measured_by, engine.facts, notes
     )
 
 
@@ -227,6 +231,7 @@ def _all_written(
     ids: Sequence[tuple[int, ...]],
     strategies: Sequence[Strategy],
     options: ComparisonOptions,
+    adapter: str | None,
     hidden: Callable[[], HiddenStates],
     progress: Progress,
 ) -> dict[Strategy, list[Written]]:
@@ -235,12 +240,14 @@ def _all_written(
     progress(what, 0, n_texts)
     for number, prompt in enumerate(ids):
         if engine.facts.engine != "remote":
-            engine.generate([Request(prompt, GenerateOptions(max_new_tokens=1))])  # reads it, for all of them
+            # Reads it, for all of them.
+            engine.generate([Request(prompt, GenerateOptions(max_new_tokens=1), adapter)])
         first = number % len(strategies)
         for place, name in enumerate([*strategies[first:], *strategies[:first]]):
             # Each prompt has draws of its own, the same for all strategies.
             limits = _limits(options, number)
-            found[name].append(write(engine, prompt, limits, StrategyOptions(name), hidden_states=hidden))
+            how = StrategyOptions(name)
+            found[name].append(write(engine, prompt, limits, how, adapter=adapter, hidden_states=hidden))
             progress(what, number * len(strategies) + place + 1, n_texts)
     return found
 
