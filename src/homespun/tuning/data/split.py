@@ -42,12 +42,12 @@ def split_examples(examples: Sequence[Example], share: float, seed: int = 0) -> 
     groups = _groups(examples)
     room = share * len(examples)
     heldout: set[int] = set()
-    ordered = sorted(groups, key=lambda group: _rank(examples, group, seed))
+    ordered: list[list[int]] = sorted(groups, key=lambda group: _rank(examples, group, seed))
     for group in ordered:
         if len(heldout) + len(group) <= room:
             heldout |= set(group)
     if not heldout and room > 0 and len(groups) > 1:
-        heldout = set(min(ordered, key=lambda group: len(group)))
+        heldout = set(sorted(ordered, key=len)[0])
     return Split(
         tuple(example for place, example in enumerate(examples) if place not in heldout),
         tuple(example for place, example in enumerate(examples) if place in heldout),
