@@ -1,14 +1,16 @@
 """Views and strategies on a real server (llama.cpp's): what it gives, and what it does not, said."""
 
+import numpy as np
 import pytest
 from gguf_writer import Shape, write_random, write_script
 
 from homespun.decoding.compare_next import compare_next
 from homespun.decoding.errors import DecodingError
 from homespun.decoding.next import next_tokens, prompt_ids
-from homespun.decoding.strategies import StrategyOptions, write
+from homespun.decoding.strategies import StrategyOptions, from_generation, write
 from homespun.decoding.tree import path
-from homespun.engines.engine import GenerateOptions
+from homespun.decoding.views import draw_choices, tree_text
+from homespun.engines.engine import GenerateOptions, Generation, Step
 from homespun.engines.errors import AdapterError
 from homespun.engines.llama_cpp_process import LlamaCppProcess, ServerSettings
 from homespun.engines.providers import remote_model
@@ -72,6 +74,17 @@ def test_a_server_samples_and_shows_its_tree(engine, strategy):
     kept = max(index for index, node in enumerate(written.tree) if node.is_kept)
     assert len(path(written.tree, kept)) == written.n_steps
     assert len(written.tree) > written.n_steps + 1  # alternatives beside the kept path
+    assert "alternatives a token" in written.notes[0]
+
+
+def test_a_text_without_probabilities_is_shown_as_such(engine, tmp_path):
+    steps = (Step(7, "a", float("nan")), Step(8, "b", float("nan")))
+    result = Generation((7, 8), "ab", "length", steps, 1, 0, 0, 0.0, 0.0)
+    written = from_generation("greedy", result, 1.0)
+    assert np.isnan(written.log_probability)
+    assert tree_text(written, engine.tokenizer).count("? ") == 2
+    draw_choices(written, "x", engine.tokenizer, tmp_path / "it.svg")
+    assert (tmp_path / "it.svg").read_text().count(">?<") == 2
 
 
 @pytest.mark.parametrize("strategy", ["beam", "contrastive"])

@@ -1,5 +1,6 @@
 """`homespun run --strategy`: one text by a named strategy, and the tree of its choices."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,24 @@ def run_strategy(
     )
     if tree is not None:
         draw_choices(written, text, engine.tokenizer, tree)
+    notes = list(written.notes)
+    if raw and engine.facts.engine == "remote":
+        notes.append("a server takes chats only: the prompt was sent as a user's message")
     if as_json:
-        print_json(_as_json(written, engine))
+        print_json({**_as_json(written, engine), "notes": notes})
         return
     print(written.text)
     seed = "" if written.seed is None else f", seed {written.seed}"
-    print(
-        f"\n{written.strategy}: {written.n_steps} tokens, {written.mean_log_probability:.2f} nats a token under "
-        f"the model, in {written.seconds:.1f} s{seed}"
-    )
+    mean = written.mean_log_probability
+    likely = "" if math.isnan(mean) else f", {mean:.2f} nats a token under the model"
+    print(f"\n{written.strategy}: {written.n_steps} tokens{likely}, in {written.seconds:.1f} s{seed}")
+    for note in notes:
+        print(f"note: {note}")
     print(f"the choices at each token (first 8; * is the kept path)\n{tree_text(written, engine.tokenizer)}")
+
+
+def _told(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _as_json(written: Written, engine: Engine) -> dict[str, Any]:
@@ -63,8 +72,8 @@ def _as_json(written: Written, engine: Engine) -> dict[str, Any]:
             "parent": node.parent,
             "id": node.token_id,
             "token": None if node.token_id is None else tokenizer.token_text(node.token_id),
-            "log_probability": node.log_probability,
-            "score": node.score,
+            "log_probability": _told(node.log_probability),
+            "score": _told(node.score),
             "kept": node.is_kept,
         }
         for node in written.tree
@@ -75,7 +84,7 @@ def _as_json(written: Written, engine: Engine) -> dict[str, Any]:
         "finish": written.finish,
         "seed": written.seed,
         "tokens": {"written": len(written.token_ids)},
-        "log_probability": written.log_probability,
+        "log_probability": _told(written.log_probability),
         "seconds": written.seconds,
         "tree": tree,
         "engine": engine.facts,

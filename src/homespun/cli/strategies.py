@@ -8,7 +8,8 @@ import typer
 from homespun.cli.flags import AdapterName, EngineName, Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress, table
 from homespun.engines.engine import EngineOptions
-from homespun.evaluation.strategies import MEASURES, MIN_PROMPTS, ComparisonOptions, StrategyComparison
+from homespun.evaluation.strategies import MIN_PROMPTS, ComparisonOptions, StrategyComparison
+from homespun.evaluation.strategy_measures import MEASURES
 
 if TYPE_CHECKING:
     from homespun.evaluation.intervals import Interval

@@ -56,9 +56,11 @@ class Written:
 
     Attributes:
         token_ids: without the end token.
-        log_probability: of all tokens drawn, the end token too, under the model, in nats.
+        log_probability: of all tokens drawn, the end token too, under the model, in nats; NaN where a server
+            does not tell it.
         n_steps: tokens drawn.
         seed: of the draws; None where nothing is drawn.
+        notes: what could not be had from this model.
     """
 
     strategy: Strategy
@@ -70,6 +72,7 @@ class Written:
     seconds: float
     seed: int | None
     tree: tuple[TreeNode, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def mean_log_probability(self) -> float:
@@ -142,7 +145,20 @@ def write(
         return replace(found, seconds=time.perf_counter() - started)
     asked = generate_options(strategy, replace(options, n_best=_n_shown(engine, options)))
     result = engine.generate([Request(tuple(token_ids), asked, adapter)])[0]
-    return from_generation(strategy, result, time.perf_counter() - started)
+    written = from_generation(strategy, result, time.perf_counter() - started)
+    return replace(written, notes=_server_notes(engine, written))
+
+
+def _server_notes(engine: Engine, written: Written) -> tuple[str, ...]:
+    most = engine.facts.max_alternatives
+    if engine.facts.engine != "remote":
+        return ()
+    if not most or not any(np.isfinite(node.log_probability) for node in written.tree[1:]):
+        return ("this server told no probabilities, so the tree is the text alone",)
+    notes = [f"a server tells at most {most} alternatives a token, and no odds of the others"]
+    if np.isnan(written.log_probability):
+        notes.append("it told no probability of some tokens, such as parts of a character")
+    return tuple(notes)
 
 
 def _n_shown(engine: Engine, options: GenerateOptions) -> int:

@@ -81,7 +81,7 @@ def draw_choices(
         colour: `probability` of each token, or `score` of the text up to it (scaled to the shown ones).
     """
     nodes = _first_steps(written, n_steps)
-    scores = [node.score for _, node in nodes[1:]]
+    scores = [node.score for _, node in nodes[1:] if np.isfinite(node.score)]
     low, high = min(scores, default=0.0), max(scores, default=1.0)
     drawn: list[DrawnNode] = []
     new_index = {old: new for new, (old, _) in enumerate(nodes)}
@@ -89,11 +89,9 @@ def draw_choices(
         odds = float(np.exp(node.log_probability))
         value = odds if colour == "probability" else (node.score - low) / max(high - low, 1e-9)
         text = _short(prompt, 24) if node.token_id is None else tokenizer.token_text(node.token_id)
-        note = (
-            ""
-            if node.token_id is None
-            else (f"{odds:.3f}" if colour == "probability" else f"{node.score:.2f}")
-        )
+        told = f"{odds:.3f}" if colour == "probability" else f"{node.score:.2f}"
+        note = "" if node.token_id is None else told.replace("nan", "?")
+        value = value if np.isfinite(value) else 0.0  # a server did not tell it
         parent = None if node.parent is None else new_index[node.parent]
         drawn.append(DrawnNode(parent, text, 0.0 if parent is None else value, note, node.is_kept))
     label = "probability of the token" if colour == "probability" else "score of the text, lowest to highest"
@@ -128,8 +126,7 @@ def tree_text(written: Written, tokenizer: Tokenizer, *, n_steps: int = 8) -> st
         assert node.token_id is not None
         mark = "*" if node.is_kept else " "
         token = repr(tokenizer.token_text(node.token_id))
-        lines.append(
-            f"{mark} {'  ' * level}{token} {np.exp(node.log_probability):.3f}  score {node.score:.2f}"
-        )
+        figures = f"{np.exp(node.log_probability):.3f}  score {node.score:.2f}".replace("nan", "?")
+        lines.append(f"{mark} {'  ' * level}{token} {figures}")
         waiting += [(child, level + 1) for child in reversed(children.get(index, []))]
     return "\n".join(lines)

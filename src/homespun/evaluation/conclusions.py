@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from homespun.evaluation.intervals import Interval
 from homespun.evaluation.strategies import (
     BASE,
-    MEASURES,
     MIN_PROMPTS,
     MeasuredStrategy,
     StrategyComparison,
 )
+from homespun.evaluation.strategy_measures import MEASURES
 
 _DECIMALS = {measure.name: measure.decimals for measure in MEASURES}
 

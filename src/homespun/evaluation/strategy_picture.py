@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from homespun.evaluation.strategies import BASE, MEASURES, MIN_PROMPTS, StrategyComparison
+from homespun.evaluation.strategies import BASE, MIN_PROMPTS, StrategyComparison
+from homespun.evaluation.strategy_measures import MEASURES
 from homespun.pictures.intervals import DrawnInterval, Panel, draw_intervals
 
 
