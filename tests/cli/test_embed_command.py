@@ -1,9 +1,12 @@
 """`homespun embed` and `homespun tokens --per-line` as they are typed, on the real small models."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from homespun.cli.main import exit_code
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRODUCTS = str(EXAMPLES / "products.jsonl")
@@ -38,10 +41,8 @@ def test_typed_texts_as_json(homespun):
         ("nothere.jsonl",),
         ("a", "--embedder", "nobody"),
         ("a", "b", "c", "--dimensions", "384"),
-        ("a", "--out", "vectors.txt"),
         ("a", "b", "--heat", "heat.gif"),
         ("a", "b", "--map", "map.png"),
-        ("a", "b", "c", "--reduction", "pca", "--out", "v.npy"),
         ("a", "b", "c", "--reduction", "pca"),
     ],
 )
@@ -58,3 +59,14 @@ def test_tokens_per_line(homespun, tmp_path):
     costs = homespun("tokens", "-", "--per-line", "--json", stdin="one line\n\nanother\n").json["costs"]
     assert [one["label"] for one in costs] == ["1 one line", "2 another"]
     assert homespun("tokens", "x", "--picture", str(picture)).code == 2
+
+
+def test_no_text_leaves_the_machine_unasked(home, monkeypatch, capsys):
+    monkeypatch.setenv("HOMESPUN_HOME", str(home.root))
+    assert exit_code(["embed", "a secret"]) == 2 and "homespun models add starter" in capsys.readouterr().err
+    folder = home.embedders_path / "far"
+    folder.mkdir(parents=True)
+    stated = {"kind": "remote", "model": "http://127.0.0.1:9/v1#m", "probe_vector": [1.0], "max_tokens": 9}
+    (folder / "embedder.json").write_text(json.dumps(stated))
+    home.register_embedder("far", folder, "of a test")
+    assert exit_code(["embed", "a secret"]) == 2 and "--embedder far" in capsys.readouterr().err

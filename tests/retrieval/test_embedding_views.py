@@ -106,6 +106,8 @@ def test_pictures_name_texts_groups_and_embedders(seen, tmp_path):
     found = view_embeddings([HashEmbedder("hash", 10)], many)
     draw_similarities(found, tmp_path / "heat.png")
     draw_map(found, tmp_path / "map.png")
+    draw_map(found, tmp_path / "crowded.svg")
+    assert "labels had no room" in (tmp_path / "crowded.svg").read_text("utf-8")
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("heat.png", "map.png"))
     with pytest.raises(PictureError):
         draw_map(found, tmp_path / "map.gif")

@@ -10,6 +10,8 @@ from homespun.cli.render import print_json, shown_progress, table
 from homespun.retrieval.embedding_views import EmbeddingView, EmbeddingViews, EmbedOptions, Method
 
 if TYPE_CHECKING:
+    from homespun.models.home import Home
+    from homespun.retrieval.embedder import Embedder
     from homespun.retrieval.group_scores import GroupScores
 
 app = typer.Typer()
@@ -49,7 +51,6 @@ def embed(
     from homespun.documents.text_list import gather_texts, read_texts
     from homespun.models.home import Home
     from homespun.pictures.canvas import check_suffix
-    from homespun.retrieval.embedders.opening import open_registered
     from homespun.retrieval.embedding_files import (
         check_vectors_path,
         draw_map,
@@ -72,7 +73,7 @@ def embed(
     others = read_texts(learn_from) if learn_from is not None else []
     home = Home.open()
     with shown_progress() as progress:
-        opened = [open_registered(home, home.embedder(name)) for name in names]
+        opened = [_opened(home, name) for name in names]
         found = view_embeddings(opened, listed, options, progress, learn_from=others)
     if out is not None:
         save_vectors(found, out, reduction)
@@ -87,6 +88,21 @@ def embed(
         print(_shown(view, found) + "\n")
     if len(found.views) > 1 and len(found.texts) > 2:
         print(_side_by_side(found))
+
+
+def _opened(home: "Home", name: str | None) -> "Embedder":
+    """By name; without one the default, which nobody named just now and so may send nothing away."""
+    from homespun.retrieval.embedders.opening import open_local
+
+    found = open_local(home, name)
+    if found is None:
+        default = home.default_embedder
+        raise OptionError(
+            f"the default embedder {default} sends texts to a server; name it with --embedder {default}"
+            if default
+            else "there is no embedder; fetch the starter's with: homespun models add starter"
+        )
+    return found
 
 
 def _shown(view: EmbeddingView, found: EmbeddingViews) -> str:

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from homespun.pictures.canvas import COLOUR_SCALE, MARKERS, canvas, check_suffix, plain
 
-#: More labels than these cannot be read.
-_MOST_LABELS = 120
+#: Points are smaller when they are more than these.
+_MOST_LARGE = 40
+#: A label that would cover others, or lie outside, by more than this share of its area is left out.
+_MOST_COVERED = 0.2
 _LABEL_SIZE = 8
 #: Where a label can stand, by its distance from the point in points, the best place first.
 _PLACES = (
@@ -43,7 +45,7 @@ def draw_points(
         panels: by their titles.
         groups: one for each point; all empty: no groups.
         path: .png or .svg.
-        labels: one for each point, or none; left out where there are more than can be read.
+        labels: one for each point, or none; those without room are left out.
         order: of the groups in the legend; by default the one in which they come.
         legend: what the groups are.
     """
@@ -62,10 +64,12 @@ def draw_points(
         if has_legend:
             beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "fontsize": 8}
             all_axes[-1].legend(title=legend or None, **beside)
-        if 0 < len(labels) <= _MOST_LABELS:
+        if labels:
             figure.draw_without_rendering()  # now it is known where points lie
             for axes, panel in zip(all_axes, panels.values(), strict=True):
-                _write_labels(axes, panel.points, labels)
+                n_left_out = _write_labels(axes, panel.points, labels)
+                if n_left_out:
+                    axes.set_title(f"{axes.get_title()} ({n_left_out} labels had no room)", fontsize=10)
 
 
 def _scatter(
@@ -73,7 +77,7 @@ def _scatter(
 ) -> None:
     from matplotlib import colormaps
 
-    size = 60 if len(points) <= _MOST_LABELS else 22
+    size = 60 if len(points) <= _MOST_LARGE else 22
     for number, name in enumerate(names):
         rows = [index for index, group in enumerate(groups) if group == name]
         shade = 0.1 + 0.8 * number / max(len(names) - 1, 1)
@@ -83,21 +87,29 @@ def _scatter(
         )  # fmt: skip
 
 
-def _write_labels(axes: Any, points: npt.NDArray[np.floating], labels: Sequence[str]) -> None:
-    """Each label at the place beside its point where it covers the least."""
+def _write_labels(axes: Any, points: npt.NDArray[np.floating], labels: Sequence[str]) -> int:
+    """Each label at the place beside its point where it covers the least; how many had no room."""
+    n_left_out = 0
     per_point = axes.figure.dpi / 72
+    inside = tuple(axes.bbox.extents / per_point)
     shown_at = axes.transData.transform(points) / per_point
-    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in shown_at]
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in shown_at]
     for (x, y), place, label in zip(shown_at, points, labels, strict=True):
         width = 0.58 * _LABEL_SIZE * len(label)
         boxes = [_box(x, y, width, *offset) for offset in _PLACES]
-        covered = [sum(_common(box, other) for other in taken) for box in boxes]
-        best = int(np.argmin(covered))
+        lost = [
+            sum(_common(box, other) for other in taken) + _area(box) - _common(box, inside) for box in boxes
+        ]
+        best = int(np.argmin(lost))
+        if lost[best] > _MOST_COVERED * _area(boxes[best]):
+            n_left_out += 1
+            continue
         taken.append(boxes[best])
         right, up, side = _PLACES[best]
         axes.annotate(
             plain(label), place, xytext=(right, up), textcoords="offset points", ha=side, fontsize=_LABEL_SIZE
         )
+    return n_left_out
 
 
 _Box = tuple[float, float, float, float]
@@ -106,6 +118,10 @@ _Box = tuple[float, float, float, float]
 def _box(x: float, y: float, width: float, right: float, up: float, side: str) -> _Box:
     left = x + right - {"left": 0.0, "right": width, "center": width / 2}[side]
     return (left, y + up - 2, left + width, y + up + _LABEL_SIZE)
+
+
+def _area(box: _Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _common(a: _Box, b: _Box) -> float:

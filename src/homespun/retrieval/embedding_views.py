@@ -22,7 +22,7 @@ from homespun.retrieval.reductions import (
 )
 
 #: Every text is compared with every other up to so many; above, there are only vectors.
-MOST_COMPARED = 5000
+MOST_COMPARED = 2000
 
 Method = Literal["pca", "random", "truncated"]
 
