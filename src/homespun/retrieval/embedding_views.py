@@ -177,8 +177,12 @@ def _view(
     about = (embedder.name, str(getattr(embedder, "sends_to", "")), embedder.dimensions, vectors)
     if len(texts) > MOST_COMPARED:
         return EmbeddingView(*about, None, None, None, None, ("", ""))
+    n_steps = 3 if options.dimensions else 2
+    progress("comparing the texts", 0, n_steps)
     similar = similarities(vectors)
+    progress("comparing the texts", 1, n_steps)
     points, axis_labels = _laid_out(vectors, options)
+    progress("comparing the texts", 2, n_steps)
     reductions: tuple[Reduction, ...] = ()
     if options.dimensions:
         others = embedder.embed(learn_from, options.kind, progress) if learn_from else None
