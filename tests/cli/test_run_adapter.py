@@ -90,13 +90,13 @@ def test_commands_answer_with_an_adapter(
     folder = bare_home.adapters_path / "loud"
     starter = Shape(n_layers=30, hidden=576, n_heads=9, n_kv_heads=3, ffn=1536)
     write_adapter(folder, adapter_tensors(starter, ("attn_q", "attn_v"), 4, 3), 4, alpha=2)
-    plain = homespun("run", "Name a colour.", "--max-new-tokens", "8", "--json").json()
-    loud = homespun("run", "Name a colour.", "--max-new-tokens", "8", "--json", "--adapter", "loud").json()
+    plain = homespun("run", "Name a colour.", "--max-new-tokens", "8", "--json").json
+    loud = homespun("run", "Name a colour.", "--max-new-tokens", "8", "--json", "--adapter", "loud").json
     assert plain["adapter"] is None and loud["adapter"] == "loud" and plain["text"] != loud["text"]
     homespun("run", "Hi", "--chat", "kept", "--adapter", "loud", "--max-new-tokens", "4")
-    again = homespun("run", "Hi", "--chat", "kept", "--max-new-tokens", "4", "--json").json()
-    back = homespun("run", "Hi", "--chat", "kept", "--adapter", "", "--max-new-tokens", "4", "--json").json()
+    again = homespun("run", "Hi", "--chat", "kept", "--max-new-tokens", "4", "--json").json
+    back = homespun("run", "Hi", "--chat", "kept", "--adapter", "", "--max-new-tokens", "4", "--json").json
     assert again["adapter"] == "loud" and back["adapter"] is None
-    asked = homespun("ask", "When is it open?", "-l", "clinic", "--adapter", "loud", "--json").json()
+    asked = homespun("ask", "When is it open?", "-l", "clinic", "--adapter", "loud", "--json").json
     assert asked["adapter"] in ("loud", None) and asked["style"] == "write"
     assert homespun("run", "Hi", "--adapter", "gone").code == 2

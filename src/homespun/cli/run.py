@@ -198,6 +198,7 @@ def _dimmed(part: Split) -> str:
 
 
 def _chat(conversation: Conversation, options: GenerateOptions, chosen: ChosenAdapter) -> None:
+    chosen.prepare()
     facts = conversation.engine.facts
     print(f"{facts.model_path} on {facts.engine} ({facts.precision}), window {facts.window} tokens.")
     print("Ctrl-C ends an answer; Ctrl-D or /bye ends the chat; /adapter NAME lets an adapter write.")

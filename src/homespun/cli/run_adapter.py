@@ -21,6 +21,11 @@ class ChosenAdapter:
         self._home = home
         self.kept: str | None = None
 
+    def prepare(self) -> None:
+        """Where there are adapters to switch to, have the first switch take no time."""
+        if any(self._home.adapters_path.iterdir()):
+            self._conversation.engine.prepare_adapters()
+
     def use(self, name: str | None) -> None:
         """Let an adapter write from now on, or with None or an empty name the model itself.
 

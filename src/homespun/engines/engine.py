@@ -226,6 +226,9 @@ class Engine(Protocol):
     ) -> FloatArray:
         """Log-probabilities of every next token after each of the last positions: (last, n_vocab)."""
 
+    def prepare_adapters(self) -> None:
+        """Begin what the first adapter needs, in the background, so that it is live at once when it comes."""
+
     def load_adapter(self, name: str, path: Path) -> None:
         """Make a PEFT LoRA folder available under a name; the same name again replaces it.
 

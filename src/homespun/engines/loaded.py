@@ -41,6 +41,9 @@ class LoadedModel(ABC):
         """The file's own chat template."""
         return self._template
 
+    def prepare_adapters(self) -> None:  # noqa: B027  (most engines have nothing to prepare)
+        """Begin what the first adapter needs. See `Engine.prepare_adapters`."""
+
     @abstractmethod
     def close(self) -> None:
         """Free the model."""

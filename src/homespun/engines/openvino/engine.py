@@ -88,6 +88,7 @@ class OpenVINOEngine(LoadedModel):
                 options, self._tokenizer, n_threads, self._window, n_blocks, cache_path, progress
             )
         self._loop = StepLoop(model, pool, self._roster, Guesser(options.guess, draft))
+        self._paged = model
         self._file = file
         self._n_layers = config.n_layers
         self._facts = EngineFacts(
@@ -137,9 +138,14 @@ class OpenVINOEngine(LoadedModel):
         self._run([sequence])
         return sequence.result()
 
+    def prepare_adapters(self) -> None:
+        """Begin to compile the graph with adapters. See `Engine.prepare_adapters`."""
+        self._paged.begin_bank()
+
     def load_adapter(self, name: str, path: Path) -> None:
         """Make a PEFT LoRA folder available. See `Engine.load_adapter`."""
         pairs = read_adapter(path, self._file, self._n_layers)
+        self._paged.begin_bank().result()  # waited for here, while answers are written on
         self._loop.call(lambda: self._roster.put(name, pairs))
 
     def remove_adapter(self, name: str) -> None:

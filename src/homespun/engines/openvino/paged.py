@@ -1,6 +1,8 @@
 """A compiled paged model: one step of many sequences in, logits out."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from homespun.engines.openvino.bank import BankInputs
+from homespun.engines.openvino.bank import BankInputs, LowRank, site_groups, stack_adapters
 from homespun.engines.openvino.blocks import blocks_for
 from homespun.engines.openvino.graph_file import load_or_build
 from homespun.engines.openvino.settings import Precision, core, effective_precision, properties
@@ -52,6 +54,8 @@ class PagedModel:
         self._cache_path = cache_path
         self._caches: dict[str, Any] = {}
         self._bank_request: Any = None
+        self._bank_lock = threading.Lock()
+        self._bank_coming: Future[Any] | None = None
         compiled = self._compile(with_bank=False)
         self.effective_precision = effective_precision(compiled, precision)
         self.cache_precision = self._make_caches(compiled)
@@ -85,13 +89,50 @@ class PagedModel:
 
     def release(self) -> None:
         """Free the graphs and the cache; nothing can be computed after that."""
-        self._request = self._bank_request = None
+        self._request = self._bank_request = self._bank_coming = None
         self._caches = {}
 
+    def begin_bank(self) -> "Future[Any]":
+        """Begin to compile the graph with adapter inputs, in a thread of its own; once, from any thread.
+
+        OpenVINO cannot keep this graph compiled on disk (a paged attention that is imported has lost its
+        head size), so that it is there at once only if it was begun before.
+        """
+        with self._bank_lock:
+            if self._bank_coming is None:
+                pool = ThreadPoolExecutor(1, "homespun-adapters")
+                self._bank_coming = pool.submit(self._warm_bank, dict(self._own_block()))
+                pool.shutdown(wait=False)
+            return self._bank_coming
+
     def prepare_bank(self) -> None:
-        """Compile the graph with adapter inputs, once; batches without adapters keep the other one."""
+        """Have the graph with adapter inputs ready; batches without adapters keep the other one."""
         if self._bank_request is None:
-            self._bank_request = self._make_request(self._compile(with_bank=True))
+            request = self.begin_bank().result()
+            for name, tensor in self._caches.items():
+                request.set_tensor(name, tensor)
+            self._bank_request = request
+
+    def _own_block(self) -> Iterator[tuple[str, Any]]:
+        """A key-value cache of one block that nothing else uses."""
+        for name, tensor in self._caches.items():
+            yield name, ov.Tensor(tensor.element_type, ov.Shape([1, *list(tensor.shape)[1:]]))
+
+    def _warm_bank(self, caches: Mapping[str, Any]) -> Any:
+        """The request of the graph with adapter inputs, after one step on a block of its own.
+
+        The first step of a graph repacks its weights; done here, the first answer need not wait for it.
+        """
+        request = self._compile(with_bank=True).create_infer_request()
+        for name, tensor in caches.items():
+            request.set_tensor(name, tensor)
+        inputs = stack_adapters(self._file, self._config.n_layers, [_no_change(self._file)])
+        part = Part([0], 0, [0], [0])
+        for name, array in {**inputs.matrices, **_step_inputs([part])}.items():
+            request.set_tensor(name, ov.Tensor(array, shared_memory=False))
+        request.set_tensor("adapter_mask", ov.Tensor(np.zeros((1, 1, inputs.total_rank), np.float32)))
+        request.infer()
+        return request
 
     def set_adapters(self, inputs: BankInputs) -> None:
         """Replace the adapter matrices of the bank."""
@@ -118,6 +159,13 @@ class PagedModel:
         request.infer()
         logits: npt.NDArray[np.float32] = request.get_tensor("logits").data
         return logits
+
+
+def _no_change(file: GGUFFile) -> dict[str, LowRank]:
+    """An adapter that changes nothing."""
+    site = site_groups(file, 0)[0][0]
+    rows, columns = np.zeros((site.n_rows, 8), np.float32), np.zeros((8, site.n_columns), np.float32)
+    return {site.name: LowRank(columns, rows)}
 
 
 def _step_inputs(parts: Sequence[Part]) -> dict[str, npt.NDArray[Any]]:
