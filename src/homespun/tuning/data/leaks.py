@@ -52,7 +52,7 @@ def leak_findings(
             "leak",
             "note",
             "Paraphrases between the two sets were not looked for: this home has no embedder.",
-            "Add one with `homespun embedders add starter`.",
+            "Fetch the starter's with `homespun models add starter`.",
         )
     elif rest:
         found = _paraphrases(list(first.values()), test, rest, embedder, progress)

@@ -100,7 +100,7 @@ _RULES: tuple[tuple[str, bool, re.Pattern[str], _Check | None], ...] = (
         True,
         re.compile(
             r"(?i)\b(?:password|passwd|pwd|passwort|kennwort|mot de passe|contraseña|api[_ -]?key|secret[_ -]?key|"
-            r"access[_ -]?token|auth[_ -]?token)[\"']?(?: is)?\s*[:=]?\s*[\"']?([^\s\"',;]{6,})"
+            r"access[_ -]?token|auth[_ -]?token)[\"']?(?: is| ist| est| es)?\s*[:=]?\s*[\"']?([^\s\"',;]{6,})"
         ),
         _is_random,
     ),

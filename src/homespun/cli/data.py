@@ -1,0 +1,168 @@
+"""`homespun data`: examples to learn from, looked over, brought in, and proposed from documents."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from homespun.cli.flags import Json, ModelName, flags
+from homespun.cli.render import print_json, shown_progress
+from homespun.tuning.data.columns import DataColumns
+from homespun.tuning.data.foreign import Kind
+
+if TYPE_CHECKING:
+    from homespun.tuning.data.check import DataCheck, ShownExample
+    from homespun.tuning.data.finding import Finding
+
+app = typer.Typer(
+    no_args_is_help=True, help="Check examples to learn from, import them, propose them from documents."
+)
+
+#: As many rows of a finding are shown; --json has all.
+_MOST_ROWS = 5
+_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+@app.command()
+@flags
+def check(
+    columns: DataColumns,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="jsonl, json, csv, tsv, parquet or xlsx; or texts and folders of texts"),
+    ],
+    test: Annotated[
+        list[Path] | None, typer.Option(help="what will be measured on: leaks into it are looked for")
+    ] = None,
+    model: ModelName = None,
+    max_tokens: Annotated[int, typer.Option(help="tokens that an example may have")] = 2048,
+    preview: Annotated[
+        int, typer.Option(help="show so many examples as the model sees them, what is learnt in colour")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Look examples over before a model learns from them.
+
+    The exit code is 0, or 3 where a finding is an error (it would spoil the tuning or its measurement).
+    """
+    from homespun.models.home import Home
+    from homespun.tuning.data.check import check_data
+
+    with shown_progress() as progress:
+        found = check_data(
+            Home.open(),
+            files,
+            columns,
+            test=test or [],
+            model=model,
+            max_tokens=max_tokens,
+            n_shown=preview,
+            progress=progress,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        _print_check(found)
+    if found.checkup.has_errors:
+        raise typer.Exit(3)
+
+
+def _print_check(found: "DataCheck") -> None:
+    checkup = found.checkup
+    print(
+        f"{checkup.n_examples:,} examples ({checkup.shape}), for {found.model} and at most {found.window:,} tokens "
+        f"each; {checkup.n_unusable:,} rows left out"
+    )
+    for facts in checkup.files:
+        columns = ", ".join(f"{part} = {name!r}" for part, name in facts.columns.items())
+        print(
+            f"  {facts.file}: {facts.n_examples:,} of {facts.n_rows:,}" + (f"; {columns}" if columns else "")
+        )
+    lengths, answers = checkup.lengths, checkup.answer_lengths
+    if lengths and answers:
+        print(
+            f"tokens an example: median {lengths.median:,}, 95% at most {lengths.p95:,}, longest "
+            f"{lengths.largest:,}; learnt of these: median {answers.median:,}, longest {answers.largest:,}; in "
+            f"all {lengths.total:,}, {answers.total:,} learnt"
+        )
+    print("languages: " + ", ".join(f"{name} {count:,}" for name, count in checkup.languages.items()))
+    for shown in found.shown:
+        _print_example(shown)
+    print()
+    for finding in checkup.findings:
+        _print_finding(finding)
+    counts = {name: sum(one.severity == name for one in checkup.findings) for name in _COLOURS}
+    print(", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items()) + ".")
+
+
+def _print_finding(finding: "Finding") -> None:
+    _print_marked(
+        f"{finding.severity.upper():8}", _COLOURS[finding.severity], f"{finding.kind}: {finding.what}"
+    )
+    print(f"         {finding.verdict}")
+    if finding.rows:
+        left = len(finding.rows) - _MOST_ROWS
+        rows = ", ".join(finding.rows[:_MOST_ROWS])
+        print(f"         {rows}" + (f" and {left:,} more" if left > 0 else ""))
+
+
+def _print_marked(mark: str, colour: str, rest: str) -> None:
+    if not sys.stdout.isatty():
+        print(f"{mark} {rest}")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(soft_wrap=True, highlight=False).print(Text.assemble((mark, f"bold {colour}"), " ", rest))
+
+
+def _print_example(shown: "ShownExample") -> None:
+    """Learnt tokens in colour on a terminal, between ⟦ and ⟧ elsewhere."""
+    n_learnt = sum(token.labelled for token in shown.tokens)
+    print(f"\n{shown.place} as the model sees it, {len(shown.tokens):,} tokens, {n_learnt:,} learnt:")
+    if not sys.stdout.isatty():
+        runs, is_open = [], False
+        for token in shown.tokens:
+            if token.labelled != is_open:
+                runs.append("⟦" if token.labelled else "⟧")
+                is_open = token.labelled
+            runs.append(token.text)
+        print("".join(runs) + ("⟧" if is_open else ""))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    styles = ("bold black on green", "bold black on bright_green")
+    pieces: Sequence[tuple[str, str]] = [
+        (token.text, styles[number % 2] if token.labelled else "dim")
+        for number, token in enumerate(shown.tokens)
+    ]
+    Console(soft_wrap=True, highlight=False).print(Text.assemble(*pieces))
+
+
+@app.command("import")
+@flags
+def import_(
+    columns: DataColumns,
+    file: Annotated[Path, typer.Argument(help="a file of another program")],
+    out: Annotated[Path, typer.Option(help="write the rows to this new file: FILE.jsonl")],
+    kind: Annotated[
+        Kind, typer.Option("--from", help="whose file it is; auto: told by its columns")
+    ] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Bring in a file of another program, to tune on or to measure with."""
+    from homespun.tuning.data.import_file import import_file
+
+    found = import_file(file, kind, out, columns)
+    if as_json:
+        print_json(found)
+        return
+    print(f"{found.n_rows:,} rows of {found.kind} written to {found.path} ({', '.join(found.columns)})")
+    for problem in found.problems[:_MOST_ROWS]:
+        print(f"  {problem.file}:{problem.line} {problem.kind}: {problem.what}")
+    left = len(found.problems) - _MOST_ROWS
+    if left > 0:
+        print(f"  and {left:,} more rows with a problem")
