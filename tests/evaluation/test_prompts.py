@@ -1,6 +1,7 @@
 """Files of prompts as people write them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,11 @@ def test_json_lines_may_have_references(tmp_path):
     ]
     path.write_text("\n".join(json.dumps(entry) for entry in entries))
     assert [prompt.references for prompt in read_prompts(path)] == [("yes",), ("x", "y"), ()]
+
+
+def test_a_question_set_is_a_file_of_prompts_too():
+    found = read_prompts(Path(__file__).parents[2] / "examples" / "clinic" / "test.jsonl")
+    assert len(found) >= 30 and found[0].text.endswith("?") and "Tuesday" in found[0].references
 
 
 @pytest.mark.parametrize(

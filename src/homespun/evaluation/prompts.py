@@ -28,7 +28,7 @@ def read_prompts(path: Path) -> list[Prompt]:
 
     Args:
         path: `.jsonl` has an object with `prompt` and perhaps `references` (a list, or one text) on each
-            line; any other file has one prompt a line.
+            line, or is a question set with `question` and `answers`; any other file has one prompt a line.
 
     Raises:
         EvaluationError: no file, no prompt, the same prompt twice, or a line that says something else.
@@ -67,10 +67,10 @@ def _from_json(content: str, line: int, where: str) -> Prompt:
         entry: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise EvaluationError(f"This is no JSON ({error}).", where=where) from None
-    text = entry.get("prompt") if isinstance(entry, dict) else None
+    text = entry.get("prompt", entry.get("question")) if isinstance(entry, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise EvaluationError('Each line needs an object with a text "prompt".', where=where)
-    references = entry.get("references") or []
+    references = entry.get("references", entry.get("answers")) or []
     references = [references] if isinstance(references, str) else references
     if not isinstance(references, list) or not all(isinstance(one, str) for one in references):
         raise EvaluationError('"references" must be a text or a list of texts.', where=where)
