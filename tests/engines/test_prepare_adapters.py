@@ -7,6 +7,7 @@ import pytest
 from gguf_writer import Shape, adapter_tensors, write_adapter, write_random
 
 from homespun.engines.engine import EngineOptions, GenerateOptions, Request
+from homespun.engines.errors import EngineError
 from homespun.engines.openvino.engine import OpenVINOEngine
 
 SHAPE = Shape()
@@ -52,8 +53,10 @@ def test_what_is_prepared_beside_an_answer_does_not_touch_its_cache(model: Path,
         assert got == [step.log_probability for step in expected.steps]
 
 
-def test_an_engine_may_be_closed_while_it_prepares(model: Path) -> None:
+def test_an_engine_may_be_closed_while_it_prepares(model: Path, adapter: Path) -> None:
     engine = OpenVINOEngine(model, EXACT)
     engine.prepare_adapters()
     engine.close()
-    engine.close()
+    for prepare in (engine.prepare_adapters, lambda: engine.load_adapter("a", adapter)):
+        with pytest.raises(EngineError, match="closed"):
+            prepare()

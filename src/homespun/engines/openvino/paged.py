@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from homespun.engines.errors import EngineError
 from homespun.engines.openvino.bank import BankInputs, LowRank, site_groups, stack_adapters
 from homespun.engines.openvino.blocks import blocks_for
 from homespun.engines.openvino.graph_file import load_or_build
@@ -89,8 +90,9 @@ class PagedModel:
 
     def release(self) -> None:
         """Free the graphs and the cache; nothing can be computed after that."""
-        self._request = self._bank_request = self._bank_coming = None
-        self._caches = {}
+        with self._bank_lock:
+            self._request = self._bank_request = self._bank_coming = None
+            self._caches = {}
 
     def begin_bank(self) -> "Future[Any]":
         """Begin to compile the graph with adapter inputs, in a thread of its own; once, from any thread.
@@ -99,6 +101,8 @@ class PagedModel:
         head size), so that it is there at once only if it was begun before.
         """
         with self._bank_lock:
+            if not self._caches:
+                raise EngineError("the engine is closed")
             if self._bank_coming is None:
                 pool = ThreadPoolExecutor(1, "homespun-adapters")
                 self._bank_coming = pool.submit(self._warm_bank, dict(self._own_block()))
