@@ -62,7 +62,9 @@ def duplicate_findings(examples: Sequence[Example]) -> Iterator[Finding]:
             "Remove them: they weigh double and are learnt by heart.",
             tuple(" = ".join(places(examples[number] for number in group)) for group in same),
         )
-    first = {text: number for number, text in reversed(list(enumerate(whole)))}
+    first: dict[str, int] = {}
+    for number, text in enumerate(whole):
+        first.setdefault(text, number)
     numbers = list(first.values())
     near = [
         f"{place(examples[numbers[one]])} ~ {place(examples[numbers[other]])} ({shared:.0%})"
@@ -120,13 +122,9 @@ def language_findings(examples: Sequence[Example]) -> tuple[Mapping[str, int], l
     counts: Counter[str] = Counter()
     crossed: list[Example] = []
     for example in examples:
-        told = text_language(" ".join(_texts(example)))
-        counts[told or "unclear"] += 1
-        if example.messages and told:
-            question, answer = (
-                text_language(example.messages[-2].content if len(example.messages) > 1 else ""),
-                (text_language(example.response)),
-            )
+        counts[text_language(" ".join(_texts(example))) or "unclear"] += 1
+        if len(example.messages) > 1:
+            question, answer = (text_language(message.content) for message in example.messages[-2:])
             if question and answer and question != answer:
                 crossed.append(example)
     findings = []
