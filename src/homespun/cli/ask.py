@@ -19,16 +19,18 @@ from homespun.rag.result import Answer
 
 if TYPE_CHECKING:
     from homespun.rag.lit_pages import LitPage
+    from homespun.rag.signals import Signals
 
 app = typer.Typer()
 
 
 @dataclass(frozen=True)
 class _Files:
-    """What is written beside the answer; None: nothing."""
+    """What is written and looked at beside the answer; None: nothing."""
 
     pages_path: Path | None = None
     out_path: Path | None = None
+    looks_for_signals: bool = False
 
 
 @app.command()
@@ -51,6 +53,9 @@ def ask(
     out: Annotated[
         Path | None, typer.Option("--out", help="write the answer to this file: .md, .html or .docx")
     ] = None,
+    signals: Annotated[
+        bool, typer.Option("--signals", help="look for signs that the answer is made up; takes a while")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Answer a question from a library, with citations."""
@@ -59,7 +64,7 @@ def ask(
 
     if question is None and not chat:
         raise AnswerError("There is no question.", remedy='Ask one: homespun ask "...", or add --chat.')
-    files = _checked_files(pages, out, chat)
+    files = _checked_files(pages, out, chat, signals)
     with shown_progress() as progress:
         opened = Desk.open(
             Home.open(), library, model, engine_options, engine=engine, adapter=adapter, progress=progress
@@ -72,7 +77,7 @@ def ask(
         _chat(desk, options, question, as_json, files)
 
 
-def _checked_files(pages: Path | None, out: Path | None, chat: bool) -> _Files:
+def _checked_files(pages: Path | None, out: Path | None, chat: bool, signals: bool) -> _Files:
     """What is told before a model is loaded."""
     from homespun.rag.errors import ExportError
     from homespun.rag.export import check_export
@@ -83,7 +88,7 @@ def _checked_files(pages: Path | None, out: Path | None, chat: bool) -> _Files:
         check_export(out)
     if pages is not None and pages.exists() and not pages.is_dir():
         raise ExportError("It is a file, and pictures go into a folder.", where=str(pages))
-    return _Files(pages, out)
+    return _Files(pages, out, signals)
 
 
 def _chat(desk: Desk, options: AnswerOptions, question: str | None, as_json: bool, files: _Files) -> None:
@@ -127,6 +132,8 @@ def _answer(
             shown["pages"] = pages
         if files.out_path is not None:
             shown["out"] = files.out_path
+        if files.looks_for_signals:
+            shown["signals"] = _signals(desk, answer)
         print_json(shown)
         return answer
     with shown_text() as on_text:
@@ -138,7 +145,37 @@ def _answer(
         print(f"[{page.citation + 1}] page {page.page}: {what}{note}")
     if files.out_path is not None:
         print(f"written: {files.out_path}")
+    if files.looks_for_signals:
+        print(render_signals(_signals(desk, answer)))
     return answer
+
+
+def _signals(desk: Desk, answer: Answer) -> "Signals":
+    from homespun.rag.signals import signals_of
+
+    with shown_progress() as progress:
+        return signals_of(answer, desk.library, desk.engine, progress=progress)
+
+
+def render_signals(signals: "Signals") -> str:
+    """The signals that are known, each in a line; what was invented, by name."""
+    told = {
+        "log-probability of a token (nats)": signals.mean_log_probability,
+        "entropy at a token (nats)": signals.mean_entropy,
+        "largest entropy (nats)": signals.max_entropy,
+        f"entropy of meanings of {len(signals.samples)} drawn answers (nats)": signals.semantic_entropy,
+        "share of them that say what the answer says": signals.agreement,
+        "support by the passages (0 to 1)": signals.support,
+        "share of sentences without support": signals.unsupported,
+        "probability that the passages hold an answer": signals.relevance,
+    }
+    lines = ["\nSignals", *(f"{name}: {value:.2f}" for name, value in told.items() if value is not None)]
+    for what, found in (
+        ("named in the answer, in no document", signals.invented),
+        ("named in the question, in no document", signals.unknown_in_question),
+    ):
+        lines.append(f"{what}: {', '.join(reference.text for reference in found) or 'nothing'}")
+    return "\n".join(lines)
 
 
 def _write_files(desk: Desk, answer: Answer, files: _Files) -> list["LitPage"]:

@@ -41,7 +41,12 @@ class Written:
     @property
     def is_refusal(self) -> bool:
         """Whether it says in one sentence that the passages do not hold the answer."""
-        return len(self.text) < 200 and _REFUSAL.search(self.text) is not None
+        return is_refusal(self.text)
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text says in one sentence that the passages do not hold the answer."""
+    return len(text) < 200 and _REFUSAL.search(text) is not None
 
 
 class MarkFilter:
