@@ -65,29 +65,29 @@ def fit_prompt(
     window = engine.facts.window
     room = window - max_new_tokens
     encode = engine.template.encode
-    bare = len(encode(_messages(rule, question, (), ())))
+    bare = len(encode(prompt_messages(rule, question, (), ())))
     if bare > room or max_new_tokens < 1:
         raise QuestionTooLongError(engine.tokenizer.count(question), bare, max(0, room), window)
     kept = tuple(history)
-    while kept and len(encode(_messages(rule, question, kept, ()))) > room:
+    while kept and len(encode(prompt_messages(rule, question, kept, ()))) > room:
         kept = kept[1:]
     # A history that begins with an answer makes no sense, and many templates refuse it.
     while kept and kept[0].role != "user":
         kept = kept[1:]
-    with_history = len(encode(_messages(rule, question, kept, ())))
+    with_history = len(encode(prompt_messages(rule, question, kept, ())))
     limit = len(passages) if max_passages is None else min(max_passages, len(passages))
     counts: list[int] = []
-    ids = encode(_messages(rule, question, kept, ()))
+    ids = encode(prompt_messages(rule, question, kept, ()))
     total = with_history
     while len(counts) < limit:
-        longer = encode(_messages(rule, question, kept, passages[: len(counts) + 1]))
+        longer = encode(prompt_messages(rule, question, kept, passages[: len(counts) + 1]))
         if len(longer) > room:
             break
         counts.append(len(longer) - total)
         ids, total = longer, len(longer)
     n_used = len(counts)
-    empty = len(encode(_messages("", "", (), ())))
-    n_rule = len(encode(_messages(rule, "", (), ()))) - empty
+    empty = len(encode(prompt_messages("", "", (), ())))
+    n_rule = len(encode(prompt_messages(rule, "", (), ()))) - empty
     tokens = PromptTokens(
         window=window,
         template=empty,
@@ -99,13 +99,14 @@ def fit_prompt(
     )
     dropped = tuple(engine.tokenizer.count(_shown(passage, n_used + 1)) for passage in passages[n_used:])
     return FittedPrompt(
-        tuple(ids), _messages(rule, question, kept, passages[:n_used]), n_used, tokens, dropped
+        tuple(ids), prompt_messages(rule, question, kept, passages[:n_used]), n_used, tokens, dropped
     )
 
 
-def _messages(
+def prompt_messages(
     rule: str, question: str, history: Sequence[Message], passages: Sequence[Passage]
 ) -> tuple[Message, ...]:
+    """The turns of a question behind its passages: what `ask` sends, and what tuning on passages learns."""
     shown = "\n\n".join(_shown(passage, number) for number, passage in enumerate(passages, start=1))
     asked = f"{shown}\n\nQuestion: {question}" if shown else question
     return Message("system", rule), *history, Message("user", asked)

@@ -1,0 +1,99 @@
+"""From a person's files to encoded examples: what is trained on, what is held out, what is left out and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from homespun.models.errors import TemplateError
+from homespun.models.home import Home
+from homespun.models.template import ChatTemplate
+from homespun.models.tokenizer import Tokenizer
+from homespun.progress import Progress, no_progress
+from homespun.tuning.data.columns import DataColumns
+from homespun.tuning.data.read import ReadData, read_examples
+from homespun.tuning.data.split import split_examples
+from homespun.tuning.encode import encode_example
+from homespun.tuning.errors import DataError
+from homespun.tuning.examples import EncodedExample, Example
+from homespun.tuning.grounded import GroundOptions, ground
+from homespun.tuning.options import TuneOptions
+
+#: A held-out loss of so many examples is steady enough to stop by, and soon measured.
+MAX_HELDOUT = 64
+#: With fewer examples than this, none is held out unless a share is asked for by name.
+FEW_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The data of a run.
+
+    Attributes:
+        train, heldout: encoded as the model sees them.
+        heldout_examples: what `heldout` was encoded from, in the same order.
+        left_out: rows that are not trained on, each "FILE:LINE: why".
+    """
+
+    data: ReadData
+    train: tuple[EncodedExample, ...]
+    heldout: tuple[EncodedExample, ...]
+    heldout_examples: tuple[Example, ...]
+    left_out: tuple[str, ...]
+
+
+def prepare(
+    home: Home,
+    paths: Sequence[Path],
+    template: ChatTemplate,
+    tokenizer: Tokenizer,
+    options: TuneOptions,
+    grounding: GroundOptions,
+    columns: DataColumns,
+    *,
+    window: int,
+    progress: Progress = no_progress,
+) -> Prepared:
+    """Read, ground, split and encode. Nothing is cut: an example that is too long is left out and named.
+
+    Raises:
+        DataError: no example is left to train on.
+    """
+    data = read_examples(paths, columns, progress=progress)
+    examples = (
+        ground(home, data.examples, grounding, progress=progress) if grounding.library else data.examples
+    )
+    longest = min(options.max_tokens, window)
+    left_out = [f"{p.file}:{p.line}: {p.what}" for p in data.problems if not p.is_kept]
+    kept: dict[Example, EncodedExample] = {}
+    for example in examples:
+        reason, encoded = _encoded(example, template, tokenizer, longest)
+        if encoded is None:
+            left_out.append(f"{example.file}:{example.line}: {reason}")
+        else:
+            kept[example] = encoded
+    if not kept:
+        raise DataError(
+            f"none of the {len(examples)} examples can be trained on; the first: {left_out[0]}",
+            remedy="Raise --max-tokens, or shorten the examples.",
+        )
+    share = min(options.heldout, MAX_HELDOUT / len(kept)) if len(kept) >= FEW_EXAMPLES else 0.0
+    split = split_examples(list(kept), share, options.seed)
+    return Prepared(
+        data=data,
+        train=tuple(kept[example] for example in split.train),
+        heldout=tuple(kept[example] for example in split.heldout),
+        heldout_examples=split.heldout,
+        left_out=tuple(left_out),
+    )
+
+
+def _encoded(
+    example: Example, template: ChatTemplate, tokenizer: Tokenizer, longest: int
+) -> tuple[str, EncodedExample | None]:
+    try:
+        encoded = encode_example(example, template, tokenizer)
+    except (TemplateError, DataError) as error:
+        return error.what, None
+    if len(encoded.token_ids) > longest:
+        return f"{len(encoded.token_ids)} tokens, and {longest} are allowed", None
+    return "", encoded
