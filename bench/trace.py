@@ -3,7 +3,8 @@
     python bench/trace.py [--model FILE] [--rounds N] [--tokens N] [--json]
 
 The same answer is written plainly and with five alternatives and the entropy of each token, in turn, on one
-loaded engine; the ratio is taken round by round. Beside it: the same figures read from the finished answer
+loaded engine; the ratio is taken round by round, and once more between the fastest of each, which a busy
+machine disturbs least. Beside it: the same figures read from the finished answer
 (`distributions`), the other way in which they could be had. What each passage's effect costs is one more
 reading of prompt and answer, shown as seconds and as a share of the answer's time.
 """
@@ -58,6 +59,7 @@ def measure(engine: Engine, n_tokens: int, rounds: int) -> dict[str, Any]:
         "n_written": len(steps),
         "seconds": seconds,
         "added": Spread.of(list(np.array(seconds["view"]) / plain - 1)),
+        "added_fastest": min(seconds["view"]) / min(seconds["plain"]) - 1,
         "added_read_after": Spread.of(list(np.array(seconds["read after"]) / plain)),
         "one_effect": Spread.of(list(np.array(seconds["one effect"]) / plain)),
     }
@@ -98,7 +100,9 @@ def main() -> None:
     ):
         spread = found[name]
         print(f"{label} {spread.median:.1%} [{spread.low:.1%}, {spread.high:.1%}]")
-    print(f"aim: at most {AIM:.0%}; {'reached' if found['added'].median <= AIM else 'missed'}")
+    print(f"the token view adds {found['added_fastest']:.1%} between the fastest of each")
+    is_reached = max(found["added"].median, found["added_fastest"]) <= AIM
+    print(f"aim: at most {AIM:.0%}; {'reached' if is_reached else 'missed'}")
 
 
 if __name__ == "__main__":
