@@ -82,7 +82,9 @@ def peft_loss(path, learnt, given):
     }
     model = get_peft_model(build_model(file, ModelConfig.from_gguf(file), "cpu"), LoraConfig(**config))
     named = {
-        name.replace(".weight", ".default.weight").replace("_vector", "_vector.default.weight"): torch.from_numpy(v)
+        name.replace(".weight", ".default.weight").replace(
+            "_vector", "_vector.default.weight"
+        ): torch.from_numpy(v)
         for name, v in learnt.tensors().items()
     }
     assert not model.load_state_dict(named, strict=False).unexpected_keys
@@ -234,9 +236,7 @@ def test_the_loss_by_hand_and_in_parts_of_the_vocabulary():
 
 
 def test_packing_labels_the_successors_and_never_the_first_token():
-    batch = pack(
-        [EncodedExample((5, 6, 7), (True, False, True)), EncodedExample((8, 9), (True, True))]
-    )
+    batch = pack([EncodedExample((5, 6, 7), (True, False, True)), EncodedExample((8, 9), (True, True))])
     assert batch.token_ids.tolist() == [5, 6, 7, 8, 9]
     assert batch.positions.tolist() == [0, 1, 2, 0, 1]
     assert batch.rows.tolist() == [1, 3]
