@@ -90,5 +90,5 @@ def test_a_plain_text_is_learnt_whole(parts):
 
 def test_nothing_to_learn_names_the_row(parts):
     template, tokenizer = parts
-    with pytest.raises(DataError, match="chat.jsonl:7: there is nothing to learn"):
+    with pytest.raises(DataError, match=r"chat.jsonl:7: there is nothing to learn"):
         encode_example(Example((Message("user", "Hello"),), file="chat.jsonl", line=7), template, tokenizer)

@@ -244,9 +244,9 @@ def test_packing_labels_the_successors_and_never_the_first_token():
 
 
 def test_targets_and_layers_that_are_not_there_are_refused_by_name():  # T3
-    with pytest.raises(TuneError, match="'q_porj'.*q_proj, k_proj"):
+    with pytest.raises(TuneError, match=r"'q_porj'.*q_proj, k_proj"):
         checked_targets(("q_porj",))
-    with pytest.raises(TuneError, match="lm_head.*head are not tuned"):
+    with pytest.raises(TuneError, match=r"lm_head.*head are not tuned"):
         checked_targets(("q_proj", "lm_head"))
     assert chosen_layers("upper:2", 5) == (3, 4)
     assert chosen_layers("1-2", 5) == (1, 2)

@@ -1,6 +1,7 @@
 """One run from files to an adapter: what it leaves, how it stops, how it goes on."""
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(home, model, rows):  #
 def test_a_finished_name_is_taken(home, model, rows):
     one_step = TuneOptions(rank=2, max_steps=1, samples=0, threads=1)
     tune(home, [rows], one_step, name="once", model=model)
-    with pytest.raises(TuneError, match="there is an adapter 'once' already.*adapters remove once"):
+    with pytest.raises(TuneError, match=r"there is an adapter 'once' already.*adapters remove once"):
         tune(home, [rows], one_step, name="once", model=model)
 
 
@@ -131,7 +132,7 @@ def test_rows_that_are_too_long_are_left_out_by_name_and_all_of_them_are_an_erro
     (left,) = result.left_out
     assert "rows.jsonl:37" in left
     assert "128 are allowed" in left
-    with pytest.raises(DataError, match="none of the 37 examples can be trained on.*8 are allowed"):
+    with pytest.raises(DataError, match=r"none of the 37 examples can be trained on.*8 are allowed"):
         tune(home, [rows], TuneOptions(max_tokens=8, samples=0), name="none", model=model)
 
 
@@ -148,7 +149,7 @@ def test_fewer_examples_than_a_batch_are_one_batch(home, model, tmp_path):
 def test_each_epoch_sees_every_example_once_in_another_order():
     seen = [step_places(10, 4, step, seed=1) for step in range(6)]
     assert [len(places) for places in seen] == [4, 4, 2, 4, 4, 2]
-    first, second = sum(seen[:3], []), sum(seen[3:], [])
+    first, second = [*chain(*seen[:3])], [*chain(*seen[3:])]
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
     assert step_places(10, 4, 2, seed=1) == seen[2]
