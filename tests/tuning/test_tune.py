@@ -1,6 +1,7 @@
 """One run from files to an adapter: what it leaves, how it stops, how it goes on."""
 
 import json
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -30,6 +31,8 @@ OPTIONS = TuneOptions(
     evaluate_every=4,
     patience=0,
     threads=1,
+    receipt=False,
+    forgetting=False,
 )
 
 
@@ -106,7 +109,7 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(home, model, rows):  #
 
 
 def test_a_finished_name_is_taken(home, model, rows):
-    one_step = TuneOptions(rank=2, max_steps=1, samples=0, threads=1)
+    one_step = TuneOptions(rank=2, max_steps=1, samples=0, threads=1, receipt=False, forgetting=False)
     tune(home, [rows], one_step, name="once", model=model)
     with pytest.raises(TuneError, match=r"there is an adapter 'once' already.*adapters remove once"):
         tune(home, [rows], one_step, name="once", model=model)
@@ -114,7 +117,16 @@ def test_a_finished_name_is_taken(home, model, rows):
 
 def test_the_held_out_loss_ends_a_run_and_the_best_adapter_stays(home, model, rows):
     wild = TuneOptions(
-        rank=4, samples=0, learning_rate=3.0, clip=0, max_steps=40, evaluate_every=1, patience=2, threads=1
+        rank=4,
+        samples=0,
+        learning_rate=3.0,
+        clip=0,
+        max_steps=40,
+        evaluate_every=1,
+        patience=2,
+        threads=1,
+        receipt=False,
+        forgetting=False,
     )
     result = tune(home, [rows], wild, name="wild", model=model)
     assert result.stopped == "patience"
@@ -127,7 +139,9 @@ def test_the_held_out_loss_ends_a_run_and_the_best_adapter_stays(home, model, ro
 def test_rows_that_are_too_long_are_left_out_by_name_and_all_of_them_are_an_error(home, model, rows):
     with rows.open("a") as stream:
         stream.write(json.dumps({"prompt": "x" * 300, "response": "y"}) + "\n")
-    options = TuneOptions(rank=2, max_steps=1, max_tokens=128, samples=0, threads=1)
+    options = TuneOptions(
+        rank=2, max_steps=1, max_tokens=128, samples=0, threads=1, receipt=False, forgetting=False
+    )
     result = tune(home, [rows], options, name="long", model=model)
     (left,) = result.left_out
     assert "rows.jsonl:37" in left
@@ -140,7 +154,11 @@ def test_fewer_examples_than_a_batch_are_one_batch(home, model, tmp_path):
     few = tmp_path / "few.jsonl"
     few.write_text('{"prompt": "a", "response": "b"}\n{"prompt": "c", "response": "d"}\n')
     result = tune(
-        home, [few], TuneOptions(rank=2, max_steps=3, samples=0, threads=1), name="few", model=model
+        home,
+        [few],
+        TuneOptions(rank=2, max_steps=3, samples=0, threads=1, receipt=False, forgetting=False),
+        name="few",
+        model=model,
     )
     assert result.n_steps == 3
     assert read_lineage(result.path).data.n_heldout == 0
@@ -174,3 +192,51 @@ def test_lengths_and_rates_that_are_left_open_follow_the_data():
     assert chosen(TuneOptions(), 8).n_steps == 6
     assert chosen(TuneOptions(epochs=2, max_steps=50), 800).n_steps == 50
     assert chosen(TuneOptions(method="full"), 100).learning_rate == 3e-5
+
+
+def test_a_rate_is_picked_below_the_turn_by_hand():
+    from homespun.tuning.rate_finder import has_turned_up, picked_rate, smoothed
+
+    assert smoothed([2.0, 1.0]) == pytest.approx([2.0, (0.7 * 0.6 + 0.3) / 0.51])
+    rates = [0.001, 0.01, 0.1, 1.0]
+    assert picked_rate(rates, [4.0, 3.0, 1.0, 9.0]) == pytest.approx(0.1 / 3)
+    assert has_turned_up([4.0, 3.0, 1.0, 9.0, 30.0])
+    assert not has_turned_up([4.0, 3.0, 1.0])
+    with pytest.raises(TuneError, match="no learning rate lowered the loss"):
+        picked_rate(rates, [1.0, 1.1, 1.2, 1.3])
+
+
+def test_finding_a_rate_puts_everything_back_and_is_kept(home, model, rows):
+    options = TuneOptions(
+        rank=4,
+        precision="f32",
+        samples=0,
+        max_steps=2,
+        find_learning_rate=True,
+        threads=1,
+        receipt=False,
+        forgetting=False,
+    )
+    plans = []
+    result = tune(home, [rows], options, name="found", model=model, on_plan=plans.append)
+    (plan,) = plans
+    assert 1e-4 < plan.learning_rate < 0.05
+    plain = tune(home, [rows], replace(options, find_learning_rate=False), name="plain", model=model)
+    assert losses(result.path)[0] == pytest.approx(losses(plain.path)[0], abs=1e-6)
+
+
+def test_replayed_examples_are_mixed_in_and_never_held_out(home, model, rows):
+    options = TuneOptions(
+        rank=2,
+        max_steps=1,
+        samples=0,
+        replay=0.25,
+        max_tokens=512,
+        threads=1,
+        receipt=False,
+        forgetting=False,
+    )
+    result = tune(home, [rows], options, name="mixed", model=model)
+    lineage = read_lineage(result.path)
+    assert lineage.data.n_examples == 33 + 11
+    assert lineage.data.n_heldout == 3

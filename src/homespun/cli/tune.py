@@ -91,8 +91,21 @@ def _summary(result: Any) -> str:
     lines += [f"left out: {row}" for row in result.left_out[:10]]
     if len(result.left_out) > 10:
         lines.append(f"left out: {len(result.left_out) - 10} rows more (--json names all)")
+    if result.receipt is not None:
+        lines.append(_receipt_line(result.receipt))
+    if result.forgetting is not None:
+        lines += [f"forgotten: {sentence}" for sentence in result.forgetting.sentences]
     lines.append(f"use it: homespun run --adapter {result.name} ...")
     return "\n".join(lines)
+
+
+def _receipt_line(receipt: Any) -> str:
+    ways = (("exact", receipt.kl_exact), ("fast", receipt.kl_fast), ("llama.cpp", receipt.kl_llama_cpp))
+    kls = ", ".join(f"{way} {kl:.1e}" for way, kl in ways if kl is not None)
+    return (
+        f"receipt {receipt.verdict}: ids equal on {receipt.n_ids_checked} examples, KL to training in nats: {kls} "
+        f"(the adapter itself moves {receipt.effect_nats:.2f})"
+    )
 
 
 def _minutes(seconds: float) -> str:

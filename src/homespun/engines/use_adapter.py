@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from homespun.engines.engine import Engine
-from homespun.models.adapter_path import adapter_path, check_adapter_base
+from homespun.models.adapter_path import adapter_path, check_adapter_base, check_not_refused
 from homespun.models.gguf import read_gguf
 from homespun.models.home import Home
 
@@ -16,10 +16,11 @@ def use_adapter(engine: Engine, home: Home, name: str) -> str:
 
     Raises:
         UnknownModelError: no such adapter.
-        ModelError: it was tuned on another model.
+        ModelError: it was tuned on another model, or its receipt refuses it.
         AdapterError: it cannot be applied to this model, or the engine takes none.
     """
     folder = adapter_path(home, name)
+    check_not_refused(folder)
     model = Path(engine.facts.model_path)
     if model.is_file():
         check_adapter_base(folder, read_gguf(model).digest, model.name)

@@ -10,6 +10,8 @@ from homespun.models.home import Home
 CONFIG_FILE = "adapter_config.json"
 #: Where an adapter that was tuned here says what it was tuned on.
 LINEAGE_FILE = "tuning.json"
+#: Where training and serving were compared.
+RECEIPT_FILE = "receipt.json"
 
 
 def adapter_path(home: Home, name: str) -> Path:
@@ -51,4 +53,22 @@ def check_adapter_base(folder: Path, digest: str, model: str) -> None:
             f"the adapter {folder.name!r} was tuned on {name!r} (SHA-256 {wanted[:12]}…), "
             f"and {model!r} is another model ({digest[:12]}…)",
             remedy=f"Use it with --model {name}.",
+        )
+
+
+def check_not_refused(folder: Path) -> None:
+    """Refuse an adapter whose receipt says that it is not served as it was trained.
+
+    Raises:
+        ModelError: so it is.
+    """
+    try:
+        receipt = json.loads((folder / RECEIPT_FILE).read_text("utf-8"))
+        reasons = ", ".join(str(reason["name"]) for reason in receipt["reasons"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if receipt.get("verdict") == "refused":
+        raise ModelError(
+            f"the adapter {folder.name!r} is not served as it was trained ({reasons})",
+            remedy=f"See `homespun adapters receipt {folder.name}`, and tune again.",
         )

@@ -23,6 +23,7 @@ class Progressed:
         n_worse: looks in a row without a lower one.
         first_loss, first_heldout: of the base, before learning.
         seconds: spent so far, over all starts.
+        rate: the learning rate that was found by trial, 0 where it was not looked for.
     """
 
     fingerprint: str
@@ -33,6 +34,7 @@ class Progressed:
     last_loss: float | None = None
     first_heldout: float | None = None
     seconds: float = 0.0
+    rate: float = 0.0
 
 
 def write_checkpoint(folder: Path, progressed: Progressed, tensors: dict[str, Any]) -> None:

@@ -80,6 +80,10 @@ class TuneOptions:
     samples: int = field(
         default=2, metadata={"help": "held-out questions answered by base and tuned at each look"}
     )
+    receipt: bool = field(
+        default=True, metadata={"help": "compare what was trained with what is served, at the end"}
+    )
+    forgetting: bool = field(default=True, metadata={"help": "measure what was forgotten, at the end"})
     seed: int = field(default=0, metadata={"help": "of the order, the split and the start"})
     threads: int = field(default=0, metadata={"help": "processor threads; 0: all that this process may use"})
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata={"help": "auto, cpu or cuda"})

@@ -15,6 +15,7 @@ from homespun.tuning.data.split import split_examples
 from homespun.tuning.encode import encode_example
 from homespun.tuning.errors import DataError
 from homespun.tuning.examples import EncodedExample, Example
+from homespun.tuning.forgetting_set import replay_examples
 from homespun.tuning.grounded import GroundOptions, ground
 from homespun.tuning.options import TuneOptions
 
@@ -30,13 +31,14 @@ class Prepared:
 
     Attributes:
         train, heldout: encoded as the model sees them.
-        heldout_examples: what `heldout` was encoded from, in the same order.
+        train_examples, heldout_examples: what they were encoded from, in the same order.
         left_out: rows that are not trained on, each "FILE:LINE: why".
     """
 
     data: ReadData
     train: tuple[EncodedExample, ...]
     heldout: tuple[EncodedExample, ...]
+    train_examples: tuple[Example, ...]
     heldout_examples: tuple[Example, ...]
     left_out: tuple[str, ...]
 
@@ -78,13 +80,32 @@ def prepare(
         )
     share = min(options.heldout, MAX_HELDOUT / len(kept)) if len(kept) >= FEW_EXAMPLES else 0.0
     split = split_examples(list(kept), share, options.seed)
+    replayed = _replayed(len(split.train), options, template, tokenizer)
+    kept |= replayed
+    train_examples = (*split.train, *replayed)
     return Prepared(
         data=data,
-        train=tuple(kept[example] for example in split.train),
+        train=tuple(kept[example] for example in train_examples),
+        train_examples=train_examples,
         heldout=tuple(kept[example] for example in split.heldout),
         heldout_examples=split.heldout,
         left_out=tuple(left_out),
     )
+
+
+def _replayed(
+    n_train: int, options: TuneOptions, template: ChatTemplate, tokenizer: Tokenizer
+) -> dict[Example, EncodedExample]:
+    """General examples that make up the share `replay` of all that is trained on, as far as there are so many."""
+    if not 0 <= options.replay < 1:
+        raise DataError(f"the share replayed is {options.replay}; it must be at least 0 and below 1")
+    wanted = round(n_train * options.replay / (1 - options.replay))
+    if not wanted:
+        return {}
+    return {
+        example: encode_example(example, template, tokenizer)
+        for example in replay_examples(wanted, options.seed)
+    }
 
 
 def _encoded(

@@ -51,6 +51,7 @@ def tune(
 
     Raises:
         DataError: nothing to learn from.
+        ReceiptError: what was trained is not what is served; the adapter is kept, and refused by every engine.
         TuneError: the model cannot be tuned here, the name is taken, or the loss is not a number.
         HomeError: the disk refuses; the last checkpoint stays.
     """
@@ -70,10 +71,13 @@ def tune(
             window=base.config.context_length,
             progress=progress,
         )
+        from homespun.tuning.tune_check import checked
         from homespun.tuning.tune_run import Run
 
         run = Run(home, folder, base, prepared, options, grounding, progress)
-        return run.to_the_end(on_plan, on_step)
+        result = run.to_the_end(on_plan, on_step)
+        del run  # the engines of the checks need its memory
+        return checked(home, base, prepared, options, result, progress)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from homespun.tuning.checkpoint import Progressed, read_checkpoint, write_checkp
 from homespun.tuning.curve import StepReport, add_step, cut_steps
 from homespun.tuning.defaults import chosen
 from homespun.tuning.errors import TuneError
+from homespun.tuning.forgetting import ForgettingReport
 from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.network.frozen import FrozenWeights
 from homespun.tuning.network.network import Network
@@ -40,13 +41,15 @@ from homespun.tuning.network.parameters import LoraParameters
 from homespun.tuning.network.precision import choose_precision
 from homespun.tuning.options import TuneOptions
 from homespun.tuning.prepare import Prepared
+from homespun.tuning.rate_finder import find_rate
+from homespun.tuning.receipt import Receipt
 from homespun.tuning.samples import Sample, Sampler
 from homespun.tuning.schedule import rate_at
 from homespun.tuning.trainer import Trainer
 from homespun.tuning.tune_plan import TunePlan, plan_run
 
 #: Options that another start may change without being another run.
-_FREE = ("max_steps", "save_every", "samples", "threads", "evaluate_every")
+_FREE = ("max_steps", "save_every", "samples", "threads", "evaluate_every", "receipt", "forgetting")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class TuneResult:
         stopped: why it ended: "steps" (all done) or "patience" (the held-out loss no longer fell).
         left_out: rows that were not trained on, each "FILE:LINE: why".
         losses: nats a learnt token; the adapter is that of the best held-out loss.
+        receipt: whether it is served as it was trained; None where it was not asked for or cannot be.
+        forgetting: what the model lost by it.
     """
 
     name: str
@@ -68,6 +73,8 @@ class TuneResult:
     seconds: float
     n_resumed: int
     left_out: tuple[str, ...]
+    receipt: Receipt | None = None
+    forgetting: ForgettingReport | None = None
 
 
 class Run:
@@ -126,6 +133,16 @@ class Run:
         """Plan, learn, and write the adapter."""
 
         self.progress("Warming up", 0, 1)
+        if self.options.find_learning_rate and not self.done.rate:
+            self.done.rate = find_rate(
+                self.trainer,
+                self.prepared.train,
+                self.options.batch_examples,
+                self.options.seed,
+                progress=self.progress,
+            )
+        if self.done.rate:
+            self.chosen = replace(self.chosen, learning_rate=self.done.rate)
         plan = plan_run(self.trainer, self.prepared, self.chosen, self.options, self.precision.name)
         if on_plan is not None:
             on_plan(plan)
