@@ -11,10 +11,12 @@ from homespun.cli.flags import Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress
 from homespun.tuning.data.columns import DataColumns
 from homespun.tuning.data.foreign import Kind
+from homespun.tuning.data.proposals.options import ProposeOptions
 
 if TYPE_CHECKING:
     from homespun.tuning.data.check import DataCheck, ShownExample
     from homespun.tuning.data.finding import Finding
+    from homespun.tuning.data.proposals.propose import Proposal
 
 app = typer.Typer(
     no_args_is_help=True, help="Check examples to learn from, import them, propose them from documents."
@@ -166,3 +168,81 @@ def import_(
     left = len(found.problems) - _MOST_ROWS
     if left > 0:
         print(f"  and {left:,} more rows with a problem")
+
+
+@app.command("from-library")
+@flags
+def from_library(
+    options: ProposeOptions,
+    library: Annotated[str, typer.Argument(help="the library's name")],
+    out: Annotated[Path, typer.Option(help="write the pairs to this new question set: FILE.jsonl")],
+    model: ModelName = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="accept, edit or skip each pair before it is written")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Propose questions and answers from your documents, each with its source.
+
+    Answers are quotes. Questions are written by the model and kept where it finds that answer to them, and
+    searching them finds the passage. Small models write odd ones: look them through with --review.
+    """
+    from homespun.models.home import Home
+    from homespun.tuning.data.import_file import check_new
+    from homespun.tuning.data.proposals.propose import propose_pairs, save_proposals
+
+    check_new(out)
+    with shown_progress() as progress:
+        found = propose_pairs(Home.open(), library, options, model=model, progress=progress)
+    pairs = _reviewed(found.pairs) if review else list(found.pairs)
+    if pairs:
+        save_proposals(out, pairs)
+    if as_json:
+        print_json(
+            {"pairs": pairs, "n_tried": found.n_tried, "model": found.model, "path": out if pairs else None}
+        )
+        return
+    if not review:
+        for pair in pairs:
+            print(f"{pair.question}\n  {pair.answer}\n  {pair.document}: {' '.join(pair.sentence.split())}")
+    written = f"written to {out}" if pairs else "nothing written"
+    print(f"\n{len(pairs):,} pairs from {found.n_tried:,} sentences, questions by {found.model}; {written}")
+    if pairs and not review:
+        print(
+            "Read them before you tune on them: homespun data from-library ... --review, or with an editor."
+        )
+
+
+def _reviewed(pairs: "Sequence[Proposal]") -> "list[Proposal]":
+    """The pairs that a person takes, as they leave them; what is asked goes to standard error."""
+    from dataclasses import replace
+
+    taken: list[Proposal] = []
+    for number, pair in enumerate(pairs, 1):
+        _tell(f"\n{number} of {len(pairs)}, {pair.document}\n{' '.join(pair.passage.split())}")
+        while True:
+            _tell(f"  question: {pair.question}\n  answer:   {pair.answer}")
+            choice = _line("[a]ccept, [e]dit, [s]kip, [q]uit: ").lower()[:1]
+            if choice == "e":
+                question = _line("  question (empty: as it is): ") or pair.question
+                pair = replace(
+                    pair, question=question, answer=_line("  answer (empty: as it is): ") or pair.answer
+                )
+            elif choice in ("a", "s", "q"):
+                break
+        if choice == "q":
+            break
+        if choice == "a":
+            taken.append(pair)
+    return taken
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _line(prompt: str) -> str:
+    """A line that a person types; the end of input is "q"."""
+    print(prompt, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    return line.strip() if line else "q"

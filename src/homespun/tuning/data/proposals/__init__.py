@@ -1,0 +1,1 @@
+"""Question/answer pairs out of a person's own documents: answers are quotes, questions are written by a model."""
