@@ -32,7 +32,7 @@ from homespun.engines.engine import (
 )
 from homespun.engines.errors import ConstraintError, EngineError
 from homespun.engines.llama_cpp_adapter import write_adapter_gguf
-from homespun.engines.llama_cpp_process import ServerSettings
+from homespun.engines.llama_cpp_process import LlamaCppProcess, ServerSettings
 from homespun.engines.llama_cpp_server import Drawn, LlamaCppServer, Version
 from homespun.engines.loaded import LoadedModel
 from homespun.engines.openvino.adapters import read_adapter
@@ -107,6 +107,11 @@ class LlamaCppEngine(LoadedModel):
         self._written: dict[int, deque[Drawn]] = {}
         self._server = LlamaCppServer(self._settings)
         self._facts = self._read_facts(path, options)
+
+    @property
+    def process(self) -> LlamaCppProcess:
+        """The running server, for what only llama.cpp itself can say (its tokenizer, its template engine)."""
+        return self._server.process
 
     @property
     def adapters(self) -> tuple[str, ...]:

@@ -132,6 +132,11 @@ class TorchEngine(LoadedModel):
         )
 
     @property
+    def module(self) -> Any:
+        """The model itself: transformers', or PEFT's around it once an adapter was loaded. To be looked at."""
+        return self._model
+
+    @property
     def adapters(self) -> tuple[str, ...]:
         """Names of the loaded adapters."""
         return tuple(self._versions)
