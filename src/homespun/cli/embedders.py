@@ -1,12 +1,14 @@
 """`homespun embedders`: what turns texts into vectors."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from homespun.cli.flags import Json, flags
+from homespun.cli.flags import Json, LibraryName, flags
 from homespun.cli.render import print_json, shown_progress, size, table
 from homespun.retrieval.embedders.manage import AddEmbedderOptions
+from homespun.tuning.encoder_options import EncoderTuneOptions
 
 app = typer.Typer(no_args_is_help=True, help="List, show, add and remove embedders.")
 
@@ -92,3 +94,48 @@ def remove(name: str, as_json: Json = False) -> None:
 
     facts = remove_embedder(Home.open(), name)
     print_json({"removed": facts.name}) if as_json else print(f"{facts.name} is removed.")
+
+
+@app.command()
+@flags
+def tune(
+    options: EncoderTuneOptions,
+    name: Annotated[str, typer.Argument(help="what to call the tuned embedder")],
+    questions: Annotated[
+        Path, typer.Option(help="JSON lines: question, and source (document, text) or document, start, end")
+    ],
+    library: LibraryName = "default",
+    as_json: Json = False,
+) -> None:
+    """Tune a library's embedder on questions with their passages, and measure what search gains."""
+    from homespun.models.home import Home
+    from homespun.retrieval.open import open_library
+    from homespun.tuning.encoder_tuning import tune_encoder
+
+    home = Home.open()
+    with shown_progress() as progress:
+        tuned = tune_encoder(home, open_library(home, library), questions, name, options, progress)
+    if as_json:
+        print_json(tuned)
+        return
+    print(
+        f"{tuned.name}: {tuned.base} tuned on {tuned.n_learnt} questions in {tuned.seconds:.0f} s, "
+        f"measured on {tuned.n_heldout} others."
+    )
+    for what, n in (("without an answer", tuned.n_unanswerable), ("not found in it", tuned.n_not_found)):
+        if n:
+            print(f"  {n} questions {what} were left out")
+    rows: list[dict[str, object]] = [
+        {
+            "way": gain.way,
+            "hit": f"@{gain.cut}",
+            "before": f"{gain.before:.3f}",
+            "after": f"{gain.after:.3f}",
+            "change (95%)": f"{gain.difference.value:+.3f} "
+            f"({gain.difference.low:+.3f} to {gain.difference.high:+.3f})",
+        }
+        for gain in tuned.gains
+    ]
+    print(table(rows))
+    print(tuned.verdict)
+    print(f"A new library with it: homespun ingest PATHS --library NAME --embedder {tuned.name}")
