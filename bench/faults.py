@@ -2,6 +2,7 @@
 
     python bench/faults.py files [--n 1000] [--seed N] [--workers N] [--keep FOLDER] [--json]
     python bench/faults.py kills [--n 200] [--seed N] [--json]
+    python bench/faults.py tuning MODEL.gguf [--n 100] [--seed N] [--json]
 
 `files`: every broken file has to end as read, partly read or not read with a reason; none may end this
 process, take longer than 20 s or a worker of more than 1 GiB. A worker that a file crashes is replaced and
@@ -9,6 +10,9 @@ counted: crashes of native libraries are what workers are for.
 
 `kills`: ingests that are killed at random moments; readers may see only whole documents, and after the next
 complete ingest nothing may be lost or doubled: the library equals one that was made in one go.
+
+`tuning`: runs of `homespun tune` that are killed at random moments and go on; every loss must be that of a run
+that nobody disturbed, each step there once, and no more learning lost than the interval of checkpoints.
 """
 
 import argparse
@@ -24,6 +28,7 @@ from typing import Any
 from _kills import run_kills
 from _kills import table as kills_table
 from _mutations import broken_files
+from _tune_kills import SAVE_EVERY_S, run_tune_kills
 
 from homespun.documents.bundle import is_bundle, iterate_members
 from homespun.documents.errors import UnreadableFile
@@ -129,6 +134,20 @@ def run_killed(arguments: argparse.Namespace) -> int:
     return 1 if report["faults"] else 0
 
 
+def run_tuning(arguments: argparse.Namespace) -> int:
+    report = run_tune_kills(arguments.model, arguments.n, arguments.seed)
+    if arguments.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print(
+            f"{report['processor']}; {report['n_killed']} kills in {report['n_runs']} runs of {report['n_steps']} "
+            f"steps, {report['seconds']:.0f} s\nlearning done again after a kill: at most "
+            f"{report['most_lost_s']:.2f} s (a checkpoint every {SAVE_EVERY_S} s)"
+        )
+        print(*report["faults"], "FAILED" if report["faults"] else "passed", sep="\n")
+    return 1 if report["faults"] else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -144,6 +163,12 @@ def main() -> int:
     kills.add_argument("--seed", type=int, default=1)
     kills.add_argument("--json", action="store_true")
     kills.set_defaults(run=run_killed)
+    tuning = commands.add_parser("tuning", help="kill runs of tuning at random moments")
+    tuning.add_argument("model", type=Path, help="a small GGUF")
+    tuning.add_argument("--n", type=int, default=100, help="how many kills")
+    tuning.add_argument("--seed", type=int, default=1)
+    tuning.add_argument("--json", action="store_true")
+    tuning.set_defaults(run=run_tuning)
     arguments = parser.parse_args()
     code: int = arguments.run(arguments)
     return code

@@ -67,6 +67,8 @@ def read_steps(folder: Path, up_to: int | None = None) -> list[dict[str, object]
 
 def cut_steps(folder: Path, up_to: int) -> None:
     """Forget the steps after a checkpoint: they are done again."""
+    if not (folder / FILE).exists():
+        return
     rows = read_steps(folder, up_to)
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (folder / FILE).write_text(text, "utf-8")

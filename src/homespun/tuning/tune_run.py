@@ -14,6 +14,7 @@ from typing import Any
 from homespun.engines.load import load_engine
 from homespun.engines.processor import processor_name
 from homespun.engines.torch_model import import_torch
+from homespun.models.adapter_path import CONFIG_FILE
 from homespun.models.errors import HomeError
 from homespun.models.home import Home
 from homespun.progress import Progress
@@ -119,6 +120,8 @@ class Run:
         stored = read_checkpoint(self.checkpoint_path)
         if stored is not None:
             self._go_on(*stored)
+        else:
+            cut_steps(folder, 0)  # of a run that was killed before its first checkpoint
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self._saved_at = time.monotonic()
 
@@ -317,6 +320,8 @@ class Run:
         if not self.folder.exists():
             return
         lineage = read_lineage(self.folder)
+        if lineage is None and not (self.folder / CONFIG_FILE).exists():
+            return  # a kill left the bare folder
         if lineage is None or lineage.status == "finished":
             what = f"there is an adapter {self.folder.name!r} already"
         elif lineage.options.get("fingerprint") == fingerprint:
