@@ -24,14 +24,14 @@ class FoundSecret:
 
 def find_secrets(text: str) -> Iterator[FoundSecret]:
     """Secrets and personal data in a text, each place once, in the order of the rules below."""
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
     for kind, is_secret, pattern, check in _RULES:
         for match in pattern.finditer(text):
             start, end = match.span(match.lastindex or 0)
-            if any(start < other_end and other_start < end for other_start, other_end in taken):
+            if any(taken[start:end]):
                 continue
             if check is None or check(match[match.lastindex or 0]):
-                taken.append((start, end))
+                taken[start:end] = b"\1" * (end - start)
                 yield FoundSecret(kind, is_secret, _masked(text[start:end]), start)
 
 
@@ -94,7 +94,12 @@ _RULES: tuple[tuple[str, bool, re.Pattern[str], _Check | None], ...] = (
     ("Slack token", True, re.compile(_NOT_INSIDE + r"xox[abeoprs]-[A-Za-z0-9-]{10,}"), _is_random),
     ("Stripe key", True, re.compile(_NOT_INSIDE + r"[sr]k_live_[A-Za-z0-9]{16,}"), None),
     ("JSON web token", True, re.compile(_NOT_INSIDE + r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"), None),
-    ("password in an address", True, re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:([^\s/@]{3,})@"), None),
+    (
+        "password in an address",
+        True,
+        re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]+:([^\s/@]{3,})@"),
+        None,
+    ),
     (
         "password",
         True,
