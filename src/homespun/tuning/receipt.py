@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from homespun.models.storage import write_atomically
 from homespun.progress import Progress, no_progress
@@ -21,6 +21,9 @@ from homespun.tuning.examples import EncodedExample, Example
 RECEIPT_FILE = "receipt.json"
 
 Way = Literal["exact", "fast", "llama.cpp"]
+
+#: All ways of serving that are compared.
+WAYS: tuple[Way, ...] = get_args(Way)
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def make_receipt(
     trained: Sequence[EncodedExample] = (),
     sources: Sequence[Example] = (),
     served: Path | None = None,
+    ways: Sequence[Way] = WAYS,
     cache_path: Path | None = None,
     bounds: Bounds = Bounds(),
     progress: Progress = no_progress,
@@ -139,6 +143,7 @@ def make_receipt(
         trained: training examples as training saw them; their tokens are compared.
         sources: what `trained` was encoded from, in the same order (or none: then less is seen).
         served: the folder that the engines get, where it is another than training's.
+        ways: of serving, that are compared.
         cache_path: the home's cache of imported graphs.
 
     Raises:
@@ -148,7 +153,7 @@ def make_receipt(
     from homespun.tuning.receipt_work import ReceiptWork
 
     started = time.perf_counter()
-    work = ReceiptWork(model, adapter, served or adapter, cache_path, bounds, progress)
+    work = ReceiptWork(model, adapter, served or adapter, ways, cache_path, bounds, progress)
     work.check_ids(trained or heldout, sources)
     work.choose(heldout)
     work.run_torch()

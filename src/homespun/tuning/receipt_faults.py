@@ -96,7 +96,7 @@ def _scales(left: Callable[[Change], float]) -> list[_Tried]:
             value,
             Fault(
                 "wrong alpha",
-                f"wrong alpha: what is served is {factor:.3g} times the trained change "
+                f"wrong alpha: what is served is {factor:.2g} times the trained change "
                 "(look at lora_alpha, r and rslora)",
             ),
         )

@@ -44,12 +44,14 @@ class ReceiptWork:
         model: Path,
         adapter: Path,
         served: Path,
+        ways: Sequence[Way],
         cache_path: Path | None,
         bounds: Bounds,
         progress: Progress,
     ) -> None:
         self.model, self.adapter, self.served = model, adapter, served
-        self.cache_path, self.bounds, self.progress = cache_path, bounds, progress
+        self.ways, self.cache_path = tuple(ways), cache_path
+        self.bounds, self.progress = bounds, progress
         self.file: GGUFFile = read_gguf(model)
         self.config = ModelConfig.from_gguf(self.file)
         self.tokenizer = Tokenizer.from_gguf(self.file)
@@ -113,13 +115,15 @@ class ReceiptWork:
         return True
 
     def _run_engines(self, side: TrainedSide) -> None:
-        for number, mode in enumerate(("exact", "fast")):
-            self._step(1 + number)
-            reason = why_not_run("openvino", self.file, self.config)
-            if reason is not None:
-                self.warnings.append(f"not compared with OpenVINO: {reason}")
-                break
-            self._judge("exact" if mode == "exact" else "fast", side, *self._openvino(mode))
+        reason = why_not_run("openvino", self.file, self.config)
+        modes = [way for way in self.ways if way != "llama.cpp"]
+        if reason is not None and modes:
+            self.warnings.append(f"not compared with OpenVINO: {reason}")
+        for mode in () if reason is not None else modes:
+            self._step(1 + (mode == "fast"))
+            self._judge(mode, side, *self._openvino(mode))
+        if "llama.cpp" not in self.ways:
+            return
         self._step(3)
         reason = why_not_run("llama.cpp", self.file, self.config)
         if reason is not None:
@@ -130,7 +134,7 @@ class ReceiptWork:
         except (EngineError, ConnectionError) as error:
             self.warnings.append(f"not compared with llama.cpp: {error}")
 
-    def _openvino(self, mode: str) -> tuple[float, list[FloatArray]]:
+    def _openvino(self, mode: Way) -> tuple[float, list[FloatArray]]:
         """KL of the worst of three: alone, in mixed batches, and the base in them. With the batches' rows."""
         from homespun.engines.openvino.engine import OpenVINOEngine
 

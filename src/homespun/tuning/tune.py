@@ -25,7 +25,7 @@ from homespun.tuning.prepare import prepare
 if TYPE_CHECKING:  # torch is imported only where a run begins
     from homespun.tuning.curve import StepReport
     from homespun.tuning.tune_plan import TunePlan
-    from homespun.tuning.tune_run import TuneResult
+    from homespun.tuning.tune_result import TuneResult
 
 
 def tune(

@@ -11,7 +11,7 @@ from homespun.tuning.forgetting import forgetting_check, write_report
 from homespun.tuning.options import TuneOptions
 from homespun.tuning.prepare import Prepared
 from homespun.tuning.receipt import make_receipt, write_receipt
-from homespun.tuning.tune_run import TuneResult
+from homespun.tuning.tune_result import TuneResult
 
 
 def checked(

@@ -1,12 +1,10 @@
 """The state of one run between its steps, and what each step leaves on disk."""
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from typing import Any
 from homespun.engines.load import load_engine
 from homespun.engines.processor import processor_name
 from homespun.engines.torch_model import import_torch
-from homespun.models.adapter_path import CONFIG_FILE
 from homespun.models.errors import HomeError
 from homespun.models.home import Home
 from homespun.progress import Progress
@@ -25,7 +22,6 @@ from homespun.tuning.adapters import (
     Lineage,
     Losses,
     Status,
-    read_lineage,
     write_lineage,
 )
 from homespun.tuning.base import Base
@@ -34,7 +30,6 @@ from homespun.tuning.checkpoint import Progressed, read_checkpoint, write_checkp
 from homespun.tuning.curve import StepReport, add_step, cut_steps
 from homespun.tuning.defaults import chosen
 from homespun.tuning.errors import TuneError
-from homespun.tuning.forgetting import ForgettingReport
 from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.network.frozen import FrozenWeights
 from homespun.tuning.network.network import Network
@@ -43,39 +38,12 @@ from homespun.tuning.network.precision import choose_precision
 from homespun.tuning.options import TuneOptions
 from homespun.tuning.prepare import Prepared
 from homespun.tuning.rate_finder import find_rate
-from homespun.tuning.receipt import Receipt
 from homespun.tuning.samples import Sample, Sampler
 from homespun.tuning.schedule import rate_at
 from homespun.tuning.trainer import Trainer
+from homespun.tuning.tune_identity import check_name, fingerprint_of, package_versions
 from homespun.tuning.tune_plan import TunePlan, plan_run
-
-#: Options that another start may change without being another run.
-_FREE = ("max_steps", "save_every", "samples", "threads", "evaluate_every", "receipt", "forgetting")
-
-
-@dataclass(frozen=True)
-class TuneResult:
-    """What a run left behind.
-
-    Attributes:
-        stopped: why it ended: "steps" (all done) or "patience" (the held-out loss no longer fell).
-        left_out: rows that were not trained on, each "FILE:LINE: why".
-        losses: nats a learnt token; the adapter is that of the best held-out loss.
-        receipt: whether it is served as it was trained; None where it was not asked for or cannot be.
-        forgetting: what the model lost by it.
-    """
-
-    name: str
-    path: Path
-    n_steps: int
-    stopped: str
-    plan: TunePlan
-    losses: Losses
-    seconds: float
-    n_resumed: int
-    left_out: tuple[str, ...]
-    receipt: Receipt | None = None
-    forgetting: ForgettingReport | None = None
+from homespun.tuning.tune_result import TuneResult
 
 
 class Run:
@@ -94,8 +62,8 @@ class Run:
 
         self.home, self.folder, self.base, self.prepared = home, folder, base, prepared
         self.options, self.grounding, self.progress = options, grounding, progress
-        fingerprint = _fingerprint(base, prepared, options, grounding)
-        self._check_name(fingerprint)
+        fingerprint = fingerprint_of(base, prepared, options, grounding)
+        check_name(folder, fingerprint)
         device = _device(options.device)
         self.precision = choose_precision(options.precision, device)
         self.chosen = chosen(options, len(prepared.train))
@@ -305,7 +273,7 @@ class Run:
                     shape=data.shape,
                 ),
                 options={**asdict(self.options), **asdict(self.grounding), "fingerprint": done.fingerprint},
-                versions=_versions(),
+                versions=package_versions(),
                 machine=processor_name(),
                 losses=losses,
                 seconds=done.seconds,
@@ -315,53 +283,9 @@ class Run:
         )
         return losses
 
-    def _check_name(self, fingerprint: str) -> None:
-        """A name is free, or its unfinished run is this very one."""
-        if not self.folder.exists():
-            return
-        lineage = read_lineage(self.folder)
-        if lineage is None and not (self.folder / CONFIG_FILE).exists():
-            return  # a kill left the bare folder
-        if lineage is None or lineage.status == "finished":
-            what = f"there is an adapter {self.folder.name!r} already"
-        elif lineage.options.get("fingerprint") == fingerprint:
-            return
-        else:
-            what = f"an unfinished run {self.folder.name!r} used other data, options or another model"
-        raise TuneError(
-            what,
-            remedy=f"Choose another --name, or run `homespun adapters remove {self.folder.name}` first.",
-        )
-
-
-def _fingerprint(base: Base, prepared: Prepared, options: TuneOptions, grounding: GroundOptions) -> str:
-    """What makes two starts the same run: base, encoded data, and every option that changes a number."""
-    fixed = {key: value for key, value in asdict(options).items() if key not in _FREE}
-    parts = [
-        base.file.digest,
-        json.dumps(fixed, sort_keys=True),
-        json.dumps(asdict(grounding), sort_keys=True),
-    ]
-    digest = hashlib.sha256("\n".join(parts).encode())
-    for example in (*prepared.train, None, *prepared.heldout):
-        digest.update(repr(example and (example.token_ids, example.labelled)).encode())
-    return digest.hexdigest()
-
 
 def _device(asked: str) -> str:
     torch = import_torch()
     if asked == "cuda" and not torch.cuda.is_available():
         raise TuneError("device cuda is not available here", remedy="Leave --device out.")
     return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for package in ("homespun", "torch", "gguf", "safetensors"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

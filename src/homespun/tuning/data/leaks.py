@@ -12,9 +12,12 @@ from homespun.tuning.examples import Example
 
 #: Two prompts mean the same from this cosine on, whatever their answers, ...
 SAME_MEANING = 0.93
-#: ... and from this one where their answers share half of their words.
-LIKE_MEANING = 0.7
+#: ... from this one where their answers share half of their words and no number is only in one, ...
+LIKE_MEANING = 0.6
 _ALIKE_ANSWERS = 0.5
+#: ... and from this one where so many rows have that answer that it says little.
+COMMON_MEANING = 0.8
+_COMMON = 3
 
 
 def leak_findings(
@@ -89,15 +92,17 @@ def _paraphrases(
         return {}
     learnt = embedder.embed([_question(example) for example in chats], "query", progress)
     asked_for = embedder.embed([_question(test[number]) for number in numbers], "query", progress)
-    answers = [Counter(re.findall(r"\w+", answered(example))) for example in chats]
+    given = [answered(example) for example in chats]
+    counts = Counter(given)
     found: dict[int, Example] = {}
     for number, vector in zip(numbers, asked_for, strict=True):
         cosines = learnt @ vector
-        answer = Counter(re.findall(r"\w+", answered(test[number])))
+        answer = answered(test[number])
         for other in (-cosines).argsort()[:20].tolist():
             if cosines[other] < LIKE_MEANING:
                 break
-            if cosines[other] >= SAME_MEANING or _word_f1(answer, answers[other]) >= _ALIKE_ANSWERS:
+            least = COMMON_MEANING if counts[given[other]] >= _COMMON else LIKE_MEANING
+            if cosines[other] >= (least if _are_alike(answer, given[other]) else SAME_MEANING):
                 found[number] = chats[other]
                 break
     return found
@@ -109,6 +114,10 @@ def _question(example: Example) -> str:
     return (turns[-1] if turns else example.prompt)[-1000:]
 
 
-def _word_f1(one: Counter[str], other: Counter[str]) -> float:
-    n_same = (one & other).total()
-    return 2 * n_same / (one.total() + other.total()) if n_same else 0.0
+def _are_alike(one: str, other: str) -> bool:
+    """Whether two answers share half of their words, and the numbers of one are all in the other."""
+    words, others = (Counter(re.findall(r"\w+", answer)) for answer in (one, other))
+    if (words & others).total() < _ALIKE_ANSWERS * (words.total() + others.total()) / 2:
+        return False
+    numbers, other_numbers = (set(re.findall(r"\d+(?:[.,:]\d+)*", answer)) for answer in (one, other))
+    return numbers <= other_numbers or other_numbers <= numbers
