@@ -19,7 +19,7 @@ from homespun.rag.errors import AnswerError
 from homespun.rag.evidence import Evidence, gather_evidence
 from homespun.rag.library_words import library_word_weights
 from homespun.rag.presence import WordVectors
-from homespun.rag.prompt import fit_prompt
+from homespun.rag.prompt import FittedPrompt, fit_prompt
 from homespun.rag.quote import Quote, choose_sentences
 from homespun.rag.result import (
     Answer,
@@ -33,7 +33,7 @@ from homespun.rag.result import (
 from homespun.rag.sentences import PassageSentence
 from homespun.rag.style import choose_style
 from homespun.rag.support import Check, SupportChecker
-from homespun.rag.write import write_answer
+from homespun.rag.write import Written, write_answer
 from homespun.retrieval.library import Library
 from homespun.retrieval.search import Hit, SearchOptions, search
 
@@ -104,16 +104,14 @@ def answer(
         if on_text is not None:
             on_text(collected.answer)
         return collected
-    work = _Work(question, library, engine, options, tuple(history), on_text, adapter)
+    work = Work(question, library, engine, options, tuple(history), on_text, adapter)
     progress("searching", 0, 3)
     hits = work.find()
     progress("weighing passages", 1, 3)
     evidence = work.weigh(hits)
-    style, reason = _style(options, engine, record_path, adapter)
+    style, reason = style_of(options, engine, record_path, adapter)
     progress("answering", 2, 3)
-    if not hits or (
-        options.may_abstain and judge_relevance(evidence, library.embedder).probability < THRESHOLD
-    ):
+    if work.finds_nothing(hits, evidence):
         made = work.abstain(style, reason)
     elif style == "quote":
         made = work.quote(hits, evidence, reason)
@@ -123,9 +121,10 @@ def answer(
     return made
 
 
-def _style(
+def style_of(
     options: AnswerOptions, engine: Engine, record_path: Path | None, adapter: str | None
 ) -> tuple[Style, str]:
+    """The style that questions are answered in, and why."""
     if options.style != "auto":
         return options.style, "asked for"
     if adapter is not None:
@@ -133,7 +132,7 @@ def _style(
     return choose_style(engine, record_path)
 
 
-class _Work:
+class Work:
     """One question on its way; each step notes how long it took."""
 
     def __init__(
@@ -180,6 +179,12 @@ class _Work:
                 self.options.n_passages,
             )
 
+    def finds_nothing(self, hits: Sequence[Hit], evidence: Evidence) -> bool:
+        """Whether it is better to say so."""
+        if not hits or not self.options.may_abstain:
+            return not hits
+        return judge_relevance(evidence, self.library.embedder).probability < THRESHOLD
+
     def abstain(self, style: Style, reason: str, tokens: PromptTokens | None = None) -> Answer:
         """Say that nothing was found, and where and for what was searched; cite nothing."""
         n_documents = sum(document.n_passages > 0 for document in self.library.documents())
@@ -225,18 +230,31 @@ class _Work:
 
     def write(self, hits: Sequence[Hit], reason: str) -> Answer:
         """The model's own sentences, each with the place that supports it or the mark that none does."""
+        prompt = self.prompt(hits)
+        with self.timed("generate_s"):
+            written = write_answer(self.engine, prompt, self.generate_options, self.on_text, self.adapter)
+        return self.written(hits, prompt, written, reason)
+
+    @property
+    def generate_options(self) -> GenerateOptions:
+        """How the model writes."""
         options = self.options
+        return GenerateOptions(options.max_new_tokens, options.temperature, seed=options.seed)
+
+    def prompt(self, hits: Sequence[Hit]) -> FittedPrompt:
+        """What the model reads."""
         with self.timed("prompt_s"):
-            prompt = fit_prompt(
+            return fit_prompt(
                 self.engine,
                 self.question,
                 [hit.passage for hit in hits],
-                max_new_tokens=options.max_new_tokens,
+                max_new_tokens=self.options.max_new_tokens,
                 history=self.history,
             )
-        generate = GenerateOptions(options.max_new_tokens, options.temperature, seed=options.seed)
-        with self.timed("generate_s"):
-            written = write_answer(self.engine, prompt, generate, self.on_text, self.adapter)
+
+    def written(self, hits: Sequence[Hit], prompt: FittedPrompt, written: Written, reason: str) -> Answer:
+        """What the model wrote, checked against what it read."""
+        options = self.options
         generation = written.generation
         self.timings |= {"read_s": generation.read_s, "write_s": generation.write_s}
         tokens = PromptTokens(**{**prompt.tokens.__dict__, "written": len(generation.token_ids)})

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homespun.engines.engine import Engine, GenerateOptions, Generation, Request
 from homespun.rag.prompt import FittedPrompt
@@ -134,6 +134,26 @@ def _plain(sentence: str) -> str:
     return " ".join(re.findall(r"\w+", sentence.casefold()))
 
 
+def answer_request(
+    engine: Engine, token_ids: tuple[int, ...], options: GenerateOptions, adapter: str | None = None
+) -> Request:
+    """The request for an answer: it also ends where the template or a repeated prompt would begin."""
+    stop = (*options.stop, *engine.template.stop_texts, *PROMPT_BEGINNINGS)
+    return Request(token_ids, replace(options, stop=stop), adapter)
+
+
+def written_of(generation: Generation) -> Written:
+    """A text that was generated as a whole, as `write_answer` would have streamed it."""
+    marks, repeats = MarkFilter(), RepeatFilter()
+    text = ""
+    for piece in (*(step.text for step in generation.steps), ""):
+        text += repeats.push(marks.push(piece))
+        if repeats.is_repeating:
+            return Written(text, generation, True)
+    text += repeats.push(marks.flush())
+    return Written(text + repeats.flush(), generation, repeats.is_repeating)
+
+
 def write_answer(
     engine: Engine,
     prompt: FittedPrompt,
@@ -150,9 +170,7 @@ def write_answer(
         on_text: told each piece of the answer as it becomes certain.
         adapter: a loaded adapter's name.
     """
-    stop = (*options.stop, *engine.template.stop_texts, *PROMPT_BEGINNINGS)
-    options = GenerateOptions(**{**options.__dict__, "stop": stop})
-    stream = engine.stream(Request(prompt.token_ids, options, adapter))
+    stream = engine.stream(answer_request(engine, prompt.token_ids, options, adapter))
     marks = MarkFilter()
     pieces: list[str] = []
 
