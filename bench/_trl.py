@@ -46,6 +46,7 @@ class TrlRun:
         seconds: what was timed, in seconds.
         settings: all that was chosen.
         n_tokens, n_steps: timed ones.
+        cpu_seconds: of all threads over the same steps; on a busy machine the fairer figure with one thread.
         peak_bytes: resident memory of the process at its highest.
         losses: of every step, the first too.
     """
@@ -55,6 +56,7 @@ class TrlRun:
     settings: dict[str, Any]
     n_tokens: int = 0
     n_steps: int = 0
+    cpu_seconds: float = 0.0
     peak_bytes: int = 0
     losses: tuple[float, ...] = ()
 
@@ -160,7 +162,8 @@ def _run(model_path: Path, rows: list[Row], arguments: dict[str, Any], weights: 
         "batch_size": config.per_device_train_batch_size,
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return TrlRun(n_tokens / seconds, seconds, settings, n_tokens, len(clock.ends) - 1, peak, losses)
+    cpu = clock.cpu[-1] - clock.cpu[0]
+    return TrlRun(n_tokens / seconds, seconds, settings, n_tokens, len(clock.ends) - 1, cpu, peak, losses)
 
 
 def _encoded(file: Any, rows: Sequence[Row]) -> list[dict[str, list[int]]]:
@@ -187,10 +190,12 @@ def _clock() -> Any:
     class Clock(TrainerCallback):
         def __init__(self) -> None:
             self.ends: list[float] = []
+            self.cpu: list[float] = []
             self.batches: list[int] = []
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             self.ends.append(time.perf_counter())
+            self.cpu.append(time.process_time())
 
     return Clock()
 
