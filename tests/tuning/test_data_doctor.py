@@ -223,6 +223,7 @@ def test_leaks_word_for_word_nearly_and_in_other_words(model, embedder):
     assert severities == ["error", "note"]
 
 
+@pytest.mark.long
 def test_the_clinics_test_set_does_not_leak(model, embedder):
     train, test = (read_examples([CLINIC / name]) for name in ("train.jsonl", "test.jsonl"))
     checkup = examine(train, *model, window=2048, test=test, embedder=embedder)

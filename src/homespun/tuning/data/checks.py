@@ -183,7 +183,7 @@ def content_findings(examples: Sequence[Example]) -> Iterator[Finding]:
                 "Fine for classes; else the model learns to say it to everything.",
                 places(example for example in examples if example.messages and answered(example) == answer),
             )
-    if len(examples) < FEW_EXAMPLES:
+    if len(examples) < FEW_EXAMPLES and any(example.messages for example in examples):
         yield Finding(
             "few",
             "note",
