@@ -157,6 +157,11 @@ class LlamaCppEngine(LoadedModel):
         write_adapter_gguf(pairs, self._file, self._config, version.path)
         self._server.put_adapter(name, version)
 
+    def load_adapter_file(self, name: str, path: Path) -> None:
+        """Make an adapter GGUF available as it is; restarts the server."""
+        self._n_versions += 1
+        self._server.put_adapter(name, Version(self._n_versions, path))
+
     def remove_adapter(self, name: str) -> None:
         """Take an adapter away from new requests; running ones end with it."""
         self._server.remove_adapter(name)

@@ -17,6 +17,7 @@ from homespun.models.storage import write_atomically
 from homespun.progress import Progress, no_progress
 from homespun.tuning.errors import ReceiptError
 from homespun.tuning.examples import EncodedExample, Example
+from homespun.tuning.receipt_rows import Sample
 
 RECEIPT_FILE = "receipt.json"
 
@@ -67,6 +68,7 @@ class Receipt:
         weights_checked: tensors of the base, all equal to torch's (else see `reasons`).
         tensors_matched: tensors of the adapter, each with its place in the model.
         effect_nats: KL of the adapter against its base.
+        samples: what was compared on (`token_ids`, `places`), so that exports are compared on the same.
         warnings: what does not refuse it, but should be known.
     """
 
@@ -88,6 +90,7 @@ class Receipt:
     precision: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     base_digest: str = ""
+    samples: tuple[Sample, ...] = ()
     made: str = ""
     seconds: float = 0.0
 
@@ -119,6 +122,14 @@ def read_receipt(folder: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict) or "verdict" not in found:
         raise ReceiptError("this is no receipt", where=str(path))
     return found
+
+
+def kept_samples(folder: Path) -> list[Sample]:
+    """What an adapter's receipt was made on; empty where it has none."""
+    found = read_receipt(folder)
+    return [
+        Sample(tuple(item["token_ids"]), tuple(item["places"])) for item in (found or {}).get("samples", ())
+    ]
 
 
 def make_receipt(

@@ -262,6 +262,7 @@ class ReceiptWork:
             precision=self.precision,
             versions={name: _version(name) for name in _PACKAGES},
             base_digest=self.file.digest,
+            samples=tuple(self.samples),
             made=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 2),
         )
