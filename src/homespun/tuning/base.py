@@ -1,36 +1,46 @@
-"""The model that an adapter belongs to, found by its digest."""
+"""The model that training and serving share, opened."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from homespun.engines.load import model_path
-from homespun.models.adapter_path import check_adapter_base
-from homespun.models.gguf import read_gguf
+from homespun.models.config import ModelConfig
+from homespun.models.gguf import GGUFFile, read_gguf
 from homespun.models.home import Home
-from homespun.tuning.adapters import StoredAdapter
+from homespun.models.template import ChatTemplate
+from homespun.models.tokenizer import Tokenizer
 from homespun.tuning.errors import TuneError
 
 
-def base_path(home: Home, adapter: StoredAdapter, model: str | None = None) -> Path:
-    """The file of an adapter's base: the one that is named, else the one of its lineage, else the default model.
+@dataclass(frozen=True)
+class Base:
+    """The model that is tuned, opened."""
+
+    name: str
+    path: Path
+    file: GGUFFile
+    config: ModelConfig
+    tokenizer: Tokenizer
+    template: ChatTemplate
+
+
+def open_base(home: Home, model: str | None) -> Base:
+    """The model that training and serving share.
 
     Raises:
         UnknownModelError: no such model.
-        ModelError: the named one is another model.
-        TuneError: the base is nowhere.
+        TuneError: not a GGUF file.
     """
-    lineage = adapter.lineage
-    if model is not None or lineage is None:
-        path = model_path(home, model)
-        check_adapter_base(adapter.path, read_gguf(path).digest, path.name)
-        return path
-    for known in home.models():
-        if known.digest == lineage.base.digest and known.path.is_file():
-            return known.path
-    path = Path(lineage.base.file)
-    if lineage.base.file and path.is_file() and read_gguf(path).digest == lineage.base.digest:
-        return path
-    raise TuneError(
-        f"the model that {adapter.name!r} was tuned on is no longer here: {lineage.base.name} "
-        f"(SHA-256 {lineage.base.digest[:12]}…)",
-        remedy="Add it again with `homespun models add FILE.gguf`, or name its file with --model.",
-    )
+    path = model_path(home, model)
+    if path.is_dir():
+        raise TuneError(
+            "a model folder cannot be tuned here",
+            where=str(path),
+            remedy="Convert it first: `homespun convert`.",
+        )
+    file = read_gguf(path)
+    tokenizer = Tokenizer.from_gguf(file)
+    name = model if model and not model.endswith(".gguf") else None
+    known = name or next((m.name for m in home.models() if m.path == path), path.stem)
+    template = ChatTemplate.from_gguf(file, tokenizer)
+    return Base(known, path, file, ModelConfig.from_gguf(file), tokenizer, template)
