@@ -57,7 +57,7 @@ def test_pairs_are_looked_through(monkeypatch, capsys):
 @pytest.mark.long
 def test_pairs_of_the_clinic(homespun, clinic, tmp_path):
     out = tmp_path / "pairs.jsonl"
-    ran = homespun("data", "from-library", "clinic", "--n", "3", "--out", str(out), "--json")
+    ran = homespun("data", "from-library", "clinic", "-n", "3", "--out", str(out), "--json")
     assert ran.code == 0, ran.err
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert 1 <= len(rows) <= 3

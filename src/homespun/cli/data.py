@@ -176,6 +176,7 @@ def from_library(
     options: ProposeOptions,
     library: Annotated[str, typer.Argument(help="the library's name")],
     out: Annotated[Path, typer.Option(help="write the pairs to this new question set: FILE.jsonl")],
+    n: Annotated[int, typer.Option("--pairs", "-n", help="pairs to propose at most")] = 30,
     model: ModelName = None,
     review: Annotated[
         bool, typer.Option("--review", help="accept, edit or skip each pair before it is written")
@@ -187,13 +188,15 @@ def from_library(
     Answers are quotes. Questions are written by the model and kept where it finds that answer to them, and
     searching them finds the passage. Small models write odd ones: look them through with --review.
     """
+    from dataclasses import replace
+
     from homespun.models.home import Home
     from homespun.tuning.data.import_file import check_new
     from homespun.tuning.data.proposals.propose import propose_pairs, save_proposals
 
     check_new(out)
     with shown_progress() as progress:
-        found = propose_pairs(Home.open(), library, options, model=model, progress=progress)
+        found = propose_pairs(Home.open(), library, replace(options, n=n), model=model, progress=progress)
     pairs = _reviewed(found.pairs) if review else list(found.pairs)
     if pairs:
         save_proposals(out, pairs)

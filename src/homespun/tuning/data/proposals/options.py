@@ -9,7 +9,7 @@ from homespun.tuning.errors import DataError
 class ProposeOptions:
     """How pairs are proposed."""
 
-    n: int = field(default=30, metadata={"help": "pairs to propose at most"})
+    n: int = field(default=30, metadata={"help": "pairs to propose at most", "flag": False})
     candidates: int = field(
         default=4, metadata={"help": "questions written for each sentence, of which one is kept"}
     )
