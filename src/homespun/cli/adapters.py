@@ -1,11 +1,12 @@
 """`homespun adapters`: the adapters of this home."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from homespun.cli.flags import Json, OptionError
-from homespun.cli.render import print_json, size, table
+from homespun.cli.flags import Json, ModelName, OptionError
+from homespun.cli.render import print_json, shown_progress, size, table
 
 if TYPE_CHECKING:
     from homespun.tuning.adapters import StoredAdapter
@@ -171,3 +172,104 @@ def compare(
     print()
     print(table(rows))
     print("\nSize: root of the summed squares of the change. Cosine: 1 the same change, 0 nothing in common.")
+
+
+@app.command()
+def receipt(
+    name: Name,
+    again: Annotated[bool, typer.Option("--again", help="make it anew, on the adapter's data")] = False,
+    model: ModelName = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether an adapter is served as it was trained; exit code 1 where it is not."""
+    from homespun.models.home import Home
+    from homespun.tuning.adapters import find_adapter
+    from homespun.tuning.errors import ReceiptError
+    from homespun.tuning.receipt import read_receipt
+    from homespun.tuning.receipt_again import make_receipt_again
+
+    home = Home.open()
+    adapter = find_adapter(home, name)
+    if again:
+        with shown_progress() as progress:
+            make_receipt_again(home, adapter, model, progress)
+    found = read_receipt(adapter.path)
+    if found is None:
+        raise ReceiptError(
+            f"the adapter {adapter.name!r} has no receipt yet",
+            remedy=f"Make one: homespun adapters receipt {name} --again",
+        )
+    if as_json:
+        print_json(found)
+    else:
+        print(render_receipt(adapter.name, found))
+    if found["verdict"] != "holds":
+        raise typer.Exit(1)
+
+
+_WAYS = (
+    ("exact mode", "kl_exact", "exact"),
+    ("fast mode", "kl_fast", "fast"),
+    ("llama.cpp", "kl_llama_cpp", "llama_cpp"),
+)
+
+
+def render_receipt(name: str, found: dict[str, Any]) -> str:
+    """A receipt for people."""
+    holds = found["verdict"] == "holds"
+    lines = [f"{name}: {'what is served is what was trained' if holds else 'refused'}"]
+    lines += [f"  {reason['name']}: {reason['text']}" for reason in found["reasons"]]
+    lines.append("")
+    for title, key, bound in _WAYS:
+        value = found[key]
+        text = "not compared" if value is None else f"{value:.2g} nats (at most {found['bounds'][bound]:g})"
+        lines.append(f"{title:<20} {text}")
+    ids = "equal" if found["ids_equal"] else "different"
+    lines.append(f"{'token ids':<20} {ids} on both sides, {found['n_ids_checked']} examples")
+    lines.append(f"{'weights':<20} {found['weights_checked']} tensors compared with gguf's own reader")
+    lines.append(f"{'adapter':<20} {found['tensors_matched']} tensors, each with its place")
+    lines.append(f"{'effect':<20} {found['effect_nats']:.3g} nats between adapter and base")
+    stop = found["stop_learnt"]
+    if stop is not None:
+        share = f"best token at {stop['share_best']:.0%} of {stop['n_answers']} ends"
+        lines.append(f"{'end of the answer':<20} probability {stop['probability']:.2f}, {share}")
+    lines += [f"note: {warning}" for warning in found["warnings"]]
+    compared = f"{found['n_positions']} positions of {found['n_examples']} examples"
+    lines.append(f"\nKL from torch in float32, {compared}; {found['made']}, {found['seconds']:.0f} s")
+    return "\n".join(lines)
+
+
+@app.command()
+def export(
+    name: Name,
+    to: Annotated[
+        str, typer.Option("--to", help="peft, gguf (adapter), merged (GGUF), safetensors (merged) or ollama")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="the file or folder to make")],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--format", help="of merged weights: F16, Q8_0, Q4_K_M ...; safetensors: F32, F16, BF16"
+        ),
+    ] = "",
+    model: ModelName = None,
+    as_json: Json = False,
+) -> None:
+    """Write an adapter for other programs, read it back and compare; one that is off is removed."""
+    from homespun.models.home import Home
+    from homespun.tuning.export.export import export_adapter
+
+    with shown_progress() as progress:
+        made = export_adapter(Home.open(), name, to, out, target=target, model=model, progress=progress)
+    if as_json:
+        print_json(made)
+        return
+    print(f"written: {made.path} ({size(made.size_bytes)}{', ' + made.format if made.format else ''})")
+    if made.loss_nats is not None:
+        print(f"merging and quantizing lost {made.loss_nats:.2g} nats a token ({made.n_positions} positions)")
+    if made.kl_llama_cpp is not None:
+        print(f"llama.cpp reads it: {made.kl_llama_cpp:.2g} nats from torch")
+    if made.fallbacks:
+        print(f"{len(made.fallbacks)} matrices have another format, e.g. {made.fallbacks[0]}")
+    for note in made.notes:
+        print(note)
