@@ -15,7 +15,7 @@ from torch.autograd import Function
 #: Gives the head's matrix in parts: (first row, rows of the matrix in the precision of the products).
 HeadParts = Callable[[], Iterator[tuple[int, torch.Tensor]]]
 
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 64
 
 
 class SummedLoss(Function):

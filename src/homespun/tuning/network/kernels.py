@@ -13,6 +13,8 @@ from torch.autograd import Function
 
 #: Gives the frozen matrix (O, H) in the precision of the products; a packed one is unpacked at each call.
 Matrix = Callable[[], torch.Tensor]
+#: Makes a layer's input again from what is kept anyway, so that it need not be kept itself.
+Remake = Callable[[], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class SiteSpan:
 class LoraLinear(Function):
     """x W^T + scale * (x A^T) B^T for several sites that read the same x (Hu et al. 2021).
 
-    W is frozen, so x is kept only for the gradient of A, and W not at all: `matrix` gives it again.
+    W is frozen, so x is needed only for the gradient of A, and W is not kept: `matrix` gives it again, as
+    `remake` does with x.
     """
 
     @staticmethod
@@ -37,6 +40,7 @@ class LoraLinear(Function):
         matrix: Matrix,
         spans: Sequence[SiteSpan],
         kept: torch.Tensor | None,
+        remake: Remake | None,
         a: torch.Tensor,
         *bs: torch.Tensor,
     ) -> torch.Tensor:
@@ -47,7 +51,8 @@ class LoraLinear(Function):
         inner = F.linear(seen, low_a)
         for span, b in zip(spans, low_bs, strict=True):
             y[:, slice(*span.rows)].addmm_(inner[:, slice(*span.ranks)], b.t(), alpha=span.scale)
-        ctx.save_for_backward(seen, inner, low_a, *low_bs)
+        ctx.remake = remake if kept is None else None
+        ctx.save_for_backward(None if ctx.remake else seen, inner, low_a, *low_bs)
         ctx.matrix, ctx.spans, ctx.kept = matrix, spans, kept
         return y
 
@@ -65,8 +70,8 @@ class LoraLinear(Function):
         if ctx.needs_input_grad[0]:
             dx = torch.mm(dy, ctx.matrix())
             dx = dx.addmm_(d_inner, a) if ctx.kept is None else dx.addcmul_(torch.mm(d_inner, a), ctx.kept)
-        d_a = torch.mm(d_inner.t(), x).float()
-        return (dx, None, None, None, d_a, *d_bs)
+        d_a = torch.mm(d_inner.t(), x if ctx.remake is None else ctx.remake()).float()
+        return (dx, None, None, None, None, d_a, *d_bs)
 
 
 class FrozenLinear(Function):
@@ -87,10 +92,9 @@ class RmsNorm(Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:  # type: ignore[override]
-        wide = x.float()
-        inverse = wide.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
+        inverse = x.float().square().mean(-1, keepdim=True).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, inverse)
-        return (wide.mul_(inverse) if wide is not x else wide * inverse).mul_(weight).to(x.dtype)
+        return normed(x, weight, inverse)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
@@ -101,15 +105,24 @@ class RmsNorm(Function):
         return scaled.sub_(normed.mul_(mean)).mul_(inverse).to(x.dtype), None, None
 
 
+def normed(x: torch.Tensor, weight: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+    """x * inverse * weight in float32, in the type of x."""
+    return (x.float() * inverse).mul_(weight).to(x.dtype)
+
+
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """The same as `RmsNorm`, without a gradient."""
+    return normed(x, weight, x.float().square().mean(-1, keepdim=True).add_(eps).rsqrt_())
+
+
 class Gated(Function):
     """silu(gate) * up, or gelu: gate and up lie side by side, (N, 2 F) -> (N, F); the rest is computed anew."""
 
     @staticmethod
     def forward(ctx: Any, gate_up: torch.Tensor, is_silu: bool) -> torch.Tensor:  # type: ignore[override]
-        gate, up = gate_up.chunk(2, -1)
         ctx.save_for_backward(gate_up)
         ctx.is_silu = is_silu
-        return (F.silu(gate) if is_silu else F.gelu(gate, approximate="tanh")).mul_(up)
+        return gated(gate_up, is_silu=is_silu)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
@@ -125,6 +138,12 @@ class Gated(Function):
         else:
             d_gate.copy_(torch.ops.aten.gelu_backward(through, gate, approximate="tanh"))
         return out, None
+
+
+def gated(gate_up: torch.Tensor, *, is_silu: bool) -> torch.Tensor:
+    """The same as `Gated`, without a gradient."""
+    gate, up = gate_up.chunk(2, -1)
+    return (F.silu(gate) if is_silu else F.gelu(gate, approximate="tanh")).mul_(up)
 
 
 class Rotate(Function):

@@ -10,7 +10,16 @@ import torch
 from homespun.tuning.network.attention import attend
 from homespun.tuning.network.batch import PackedBatch
 from homespun.tuning.network.frozen import FrozenWeights
-from homespun.tuning.network.kernels import FrozenLinear, Gated, LoraLinear, RmsNorm, Rotate
+from homespun.tuning.network.kernels import (
+    FrozenLinear,
+    Gated,
+    LoraLinear,
+    Remake,
+    RmsNorm,
+    Rotate,
+    gated,
+    rms_norm,
+)
 from homespun.tuning.network.parameters import GroupParameters, LoraParameters
 
 QKV, OUT, GATE_UP, DOWN = range(4)
@@ -72,24 +81,33 @@ class Network:
     ) -> torch.Tensor:
         """One layer; with `rows`, only their outputs (nothing reads the last layer's others)."""
         prefix = f"blk.{layer}"
-        qkv = self._linear(self._norm(x, f"{prefix}.attn_norm.weight"), layer, QKV)
+        qkv = self._normed_linear(x, f"{prefix}.attn_norm.weight", layer, QKV)
         attention = self._attention(qkv, layer, batch)
         if rows is not None:
             attention, x = attention[rows], x[rows]
         out = self._linear(attention, layer, OUT)
         x = x + self._norm_if_any(out, f"{prefix}.post_attention_norm.weight")
-        gate_up = self._linear(self._norm(x, f"{prefix}.ffn_norm.weight"), layer, GATE_UP)
-        opened = Gated.apply(gate_up, self.weights.family.activation == "silu")
-        down = self._linear(opened, layer, DOWN)
+        gate_up = self._normed_linear(x, f"{prefix}.ffn_norm.weight", layer, GATE_UP)
+        is_silu = self.weights.family.activation == "silu"
+        down = self._linear(
+            Gated.apply(gate_up, is_silu), layer, DOWN, lambda: gated(gate_up.detach(), is_silu=is_silu)
+        )
         return x + self._norm_if_any(down, f"{prefix}.post_ffw_norm.weight")
 
-    def _linear(self, x: torch.Tensor, layer: int, number: int) -> torch.Tensor:
+    def _normed_linear(self, x: torch.Tensor, norm: str, layer: int, number: int) -> torch.Tensor:
+        weight, eps = self.weights.vector(norm), self.weights.config.rms_eps
+        assert weight is not None, norm
+        return self._linear(
+            RmsNorm.apply(x, weight, eps), layer, number, lambda: rms_norm(x.detach(), weight, eps)
+        )
+
+    def _linear(self, x: torch.Tensor, layer: int, number: int, remake: Remake | None = None) -> torch.Tensor:
         matrix = self.weights.matrix(layer, number)
         group = self.learnt.groups.get((layer, number)) if self.learnt else None
         if group is None:
             y = FrozenLinear.apply(x, matrix)
         else:
-            y = LoraLinear.apply(x, matrix, group.spans, self._kept(x), group.a, *group.bs)
+            y = LoraLinear.apply(x, matrix, group.spans, self._kept(x), remake, group.a, *group.bs)
             if group.magnitudes:
                 y = self._scaled(y, layer, number, group)
         bias = self.weights.bias(layer, number)
