@@ -44,12 +44,18 @@ N_QUOTED, N_READ = 10, 3
 
 @dataclass(frozen=True)
 class OpenedWay:
-    """A way, and what is known of it without asking."""
+    """A way, and what is known of it without asking.
+
+    Attributes:
+        key_of: what of a question it sees.
+        is_alone_alike: whether an answer is the same whatever is asked with it, or asking again costs money.
+    """
 
     way: Way
     options: WayOptions
     library: Library | None
     key_of: Callable[[Question], str]
+    is_alone_alike: bool
 
 
 class WayOpener:
@@ -58,7 +64,7 @@ class WayOpener:
     def __init__(self, home: Home, shots: Sequence[Question] = (), progress: Progress = no_progress) -> None:
         self.home, self.shots, self.progress = home, tuple(shots), progress
         self._stack = ExitStack()
-        self._engines: dict[tuple[str, str, str], Engine] = {}
+        self._engines: dict[tuple[str, str, str, int], Engine] = {}
         self._libraries: dict[str, Library] = {}
         self._finders: dict[str, GoldFinder] = {}
 
@@ -110,12 +116,12 @@ class WayOpener:
 
     def engine(self, options: WayOptions) -> Engine:
         """A loaded model."""
-        key = (options.model, options.engine, options.mode)
+        key = (options.model, options.engine, options.mode, options.window)
         if key not in self._engines:
             loaded = load_engine(
                 self.home,
                 options.model or None,
-                EngineOptions(mode=options.mode),
+                EngineOptions(mode=options.mode, window=options.window),
                 engine=options.engine,
                 progress=self.progress,
             )
@@ -159,7 +165,8 @@ class WayOpener:
                 self._hits_of(options, library, engine),
                 adapter,
             )
-        return OpenedWay(way, options, library, partial(question_key, options))
+        is_alone_alike = options.kind == "quote" or options.mode == "exact" or engine.facts.engine == "remote"
+        return OpenedWay(way, options, library, partial(question_key, options), is_alone_alike)
 
     def _as_tuned(self, options: WayOptions) -> WayOptions:
         """With the passages and the reranker that the adapter was tuned with, where nothing else is said."""

@@ -1,7 +1,8 @@
 """Which way of answering, with which model, adapter, library and sizes; and how a person writes that."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from homespun.engines.engine import Mode
 from homespun.evaluation.errors import EvaluationError
@@ -50,6 +51,7 @@ class WayOptions:
     library: str = field(default="", metadata={"help": "the library; another embedder is another library"})
     engine: str = field(default="auto", metadata={"help": "auto, openvino, llama.cpp, torch or vllm"})
     mode: Mode = field(default="fast", metadata={"help": "fast or exact"})
+    window: int = field(default=0, metadata={"help": "context window in tokens; 0: the model's own"})
     passages: int = field(
         default=0, metadata={"help": "passages at most; 0: 10 to quote from, else 3 or the adapter's own"}
     )
@@ -72,7 +74,7 @@ class WayOptions:
                     f"There is no {'way' if name == 'kind' else name} {getattr(self, name)!r}.",
                     remedy=f"Choose from {', '.join(allowed)}.",
                 )
-        for name, least in (("passages", 0), ("max_new_tokens", 1), ("shots", 1)):
+        for name, least in (("window", 0), ("passages", 0), ("max_new_tokens", 1), ("shots", 1)):
             if getattr(self, name) < least:
                 raise EvaluationError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
 
@@ -108,7 +110,7 @@ def parse_ways(text: str, base: WayOptions = WayOptions()) -> tuple[tuple[str, W
         if typed in found:
             raise EvaluationError(f"The way {typed} is named twice.")
         values = {**dict(_setting(one, typed) for one in settings), "kind": kind}
-        found[typed] = _fitting(replace(base, **values), set(values))
+        found[typed] = _fitting(_replaced(base, values), set(values))
     if not found:
         raise EvaluationError("No way is named.", remedy=f"Choose from {', '.join(KINDS)}.")
     return tuple(found.items())
@@ -116,16 +118,20 @@ def parse_ways(text: str, base: WayOptions = WayOptions()) -> tuple[tuple[str, W
 
 def _fitting(options: WayOptions, given: set[str]) -> WayOptions:
     """Without what the kind does not use, so that it changes no digest."""
-    unused: dict[str, object] = {}
+    unused: dict[str, Any] = {}
     if options.kind not in WITH_LIBRARY:
         unused |= {"library": "", "passages": 0, "rerank": "", "abstain": True}
     if options.kind not in WITH_ADAPTER and "adapter" not in given:
         unused["adapter"] = ""
     if options.kind == "quote":
-        unused |= {"max_new_tokens": 64, "adapter": ""}
+        unused |= {"max_new_tokens": 64, "adapter": "", "window": 0}
     if options.kind != "few-shot":
         unused["shots"] = 4
-    return replace(options, **unused)  # type: ignore[arg-type]
+    return _replaced(options, unused)
+
+
+def _replaced(options: WayOptions, values: Mapping[str, Any]) -> WayOptions:
+    return replace(options, **values)
 
 
 def _setting(text: str, way: str) -> tuple[str, object]:
