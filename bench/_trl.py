@@ -1,9 +1,9 @@
 """TRL's own trainer on the weights of a GGUF and the very tokens that our training sees: the baseline of tune.py.
 
 `defaults` is what SFTTrainer does when it is only told to train LoRA of rank 16 on all linear layers on this
-processor; `best` is the fastest that was found by trying (weights in bfloat16 without autocast, nothing
-recomputed, rows of like length together, fused optimizer). TRL 1.16 computes its head and loss on the
-answer's tokens alone in both. Every run has a process of its own, so that its memory can be read.
+processor. Which settings are its best depends on the processor: `fastest` tries those that could be, in the
+same run as everything else, and `best` is the first of them. TRL 1.16 computes its head and loss on the answer's
+tokens alone in all. Every run has a process of its own, so that its memory can be read.
 """
 
 import multiprocessing
@@ -23,17 +23,27 @@ Row = tuple[str, str]
 
 BATCH_SIZE = 8
 RANK = 16
-#: What is told to SFTConfig beyond what both need to run here at all.
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "best": {
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "train_sampling_strategy": "group_by_length",
-        "optim": "adamw_torch_fused",
-    },
+_PLAIN: dict[str, Any] = {
+    "gradient_checkpointing": False,
+    "train_sampling_strategy": "group_by_length",
+    "optim": "adamw_torch_fused",
 }
-#: Ours, not of SFTConfig: how the frozen weights are kept, and how each product is computed.
+#: What could be TRL's best here, by name: arguments of SFTConfig, and how the frozen weights are kept.
+CANDIDATES: dict[str, tuple[dict[str, Any], str]] = {
+    "bf16 weights and products": ({**_PLAIN, "bf16": True}, "bfloat16"),
+    "bf16 weights": ({**_PLAIN, "bf16": False}, "bfloat16"),
+    "f32 weights, bf16 products": ({**_PLAIN, "bf16": True}, "float32"),
+    "batches in parts of 2": (
+        {**_PLAIN, "bf16": True, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},
+        "bfloat16",
+    ),
+    "packed": (
+        {**_PLAIN, "bf16": True, "packing": True, "max_length": 1024, "per_device_train_batch_size": 2},
+        "bfloat16",
+    ),
+}
+#: What is told to SFTConfig beyond what is needed to run here at all.
+ARGUMENTS: dict[str, dict[str, Any]] = {"defaults": {}, "best": CANDIDATES["bf16 weights and products"][0]}
 WEIGHTS = {"defaults": "float32", "best": "bfloat16"}
 
 
@@ -88,6 +98,20 @@ def trl_tokens_per_second(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_run, Path(model_path), list(rows[:n_rows]), arguments, kept).result()
+
+
+def fastest(model_path: Path, rows: Sequence[Row], *, n_steps: int) -> tuple[str, TrlRun]:
+    """The candidate with the most useful tokens a second, and its run; what cannot run here is passed over."""
+    runs = {}
+    for name, (changes, weights) in CANDIDATES.items():
+        try:
+            runs[name] = trl_tokens_per_second(
+                model_path, rows, settings="defaults", n_steps=n_steps, changes=changes, weights=weights
+            )
+        except (ValueError, RuntimeError) as error:
+            print(f"TRL, {name}: {error}", file=sys.stderr)
+    best = max(runs, key=lambda name: runs[name].tokens_per_s)
+    return best, runs[best]
 
 
 def covidqa_rows(data: Path, *, n_chars: int = 1100, split: str = "train") -> list[Row]:
@@ -154,7 +178,7 @@ def _run(model_path: Path, rows: list[Row], arguments: dict[str, Any], weights: 
         trainer.train()
         losses = tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
     seconds = clock.ends[-1] - clock.ends[0]
-    n_tokens = sum(clock.batches[1 : len(clock.ends)])
+    n_tokens = sum(clock.batches[config.gradient_accumulation_steps :])  # all but those of the first step
     settings = {
         **arguments,
         "weights": weights,
@@ -212,10 +236,10 @@ def main() -> None:
     run = trl_tokens_per_second(
         Path(model),
         rows,
-        settings=settings,
+        settings="best" if settings == "best" else "defaults",
         n_steps=int(n_steps),
         changes=changes,
-        weights=weights,  # type: ignore[arg-type]
+        weights=weights,
     )
     print(json.dumps(asdict(run)))
 
