@@ -79,16 +79,20 @@ def _of_passage(passage: Passage, drawn: random.Random) -> Iterator[Asked]:
 def _spans(sentence: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     names = [match.span() for match in _NAME.finditer(sentence)]
     for start, end in names:
-        yield (
-            sentence[start:end],
-            ("Who",) if re.match(r"(?:Dr|Mr|Mrs|Ms|Prof)\b", sentence[start:]) else ("Who", "What"),
-        )
+        is_place = re.search(r"\b(?:Street|Road|Row|Lane|Yard|Square|House|Hall)$", sentence[start:end])
+        yield sentence[start:end], ("Where",) if is_place else ("Who",)
     for found in find_quantities(sentence):
         if not any(start < found.end and found.start < end for start, end in names):
             yield sentence[found.start : found.end], _starters(found, sentence)
 
 
 def _starters(found: Quantity, sentence: str) -> tuple[str, ...]:
+    if re.match(r"(?:once|twice|one)\b|\d+ [a-z]+$", found.text) and found.kind not in (
+        *_DURATIONS,
+        *_AMOUNTS,
+        "money",
+    ):
+        return ()  # "16 may" is hardly a date
     if found.text.lower().startswith("every"):
         return ("How often",)
     if found.kind in _DURATIONS:
@@ -108,7 +112,7 @@ def _starters(found: Quantity, sentence: str) -> tuple[str, ...]:
         return ("At what temperature", "What temperature")
     if found.kind in _AMOUNTS:
         return ("How much",)
-    noun = re.match(r" ([a-z]{3,})\b", sentence[found.end :])
-    if found.kind == "number" and noun and not found.text.lower().startswith("one"):
+    noun = re.match(r" ((?:[a-z]+ )?[a-z]{2,}s)\b(?<!ss)", sentence[found.end :])
+    if found.kind == "number" and noun:
         return (f"How many {noun[1]}",)
     return ()

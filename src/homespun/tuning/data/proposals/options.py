@@ -17,6 +17,10 @@ class ProposeOptions:
         default=3,
         metadata={"help": "searching the question must find its passage among so many; 0: not asked"},
     )
+    meaning: float = field(
+        default=0.6,
+        metadata={"help": "least cosine between a question and the sentence that it is about; 0: any"},
+    )
     seed: int = field(default=0, metadata={"help": "another seed draws other sentences"})
 
     def __post_init__(self) -> None:

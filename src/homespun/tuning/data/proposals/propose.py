@@ -127,6 +127,10 @@ def save_proposals(out: Path, pairs: Sequence[Proposal]) -> None:
 
 
 def _leads_back(library: Library, question: str, asked: Asked, options: ProposeOptions) -> bool:
+    if options.meaning:
+        of_question, of_sentence = library.embedder.embed([question, asked.sentence], "query")
+        if float(of_question @ of_sentence) < options.meaning:
+            return False
     if not options.found_within:
         return True
     hits = search(library, question, SearchOptions())[: options.found_within]
