@@ -169,3 +169,43 @@ def test_a_template_that_is_more_than_turns_is_refused(made) -> None:
     counted = "{% for m in messages %}{{ loop.index }}{{ m.role }}: {{ m.content }};{% endfor %}"
     with pytest.raises(ExportError, match="more than turns"):
         find_pieces(ChatTemplate(counted, Tokenizer.from_gguf(file)), "")
+
+
+@pytest.fixture(scope="module")
+def starter(tmp_path_factory, starter_gguf: Path):
+    """The real small model with an adapter of random numbers, small against the base's."""
+    home = Home.open(tmp_path_factory.mktemp("starter") / "home")
+    model = home.add_model(starter_gguf, "smollm2", reference=True)
+    shape = Shape(n_layers=30, hidden=576, n_heads=9, n_kv_heads=3, ffn=1536)
+    folder = home.adapters_path / "a"
+    write_adapter(folder, {k: v * 0.2 for k, v in adapter_tensors(shape, KINDS, 4, 3).items()}, 4, alpha=2)
+    write_lineage(folder, Lineage("a", "finished", BaseFacts("smollm2", model.digest)))
+    return home
+
+
+@pytest.mark.long
+def test_a_safetensors_folder_is_what_transformers_loads(starter: Home, tmp_path: Path, starter_gguf) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    out = tmp_path / "folder"
+    export = export_adapter(starter, "a", "safetensors", out)
+    assert export.loss_nats is not None and export.loss_nats < 0.001
+    file = read_gguf(starter_gguf)
+    tokenizer = Tokenizer.from_gguf(file)
+    template = ChatTemplate.from_gguf(file, tokenizer)
+    theirs = AutoTokenizer.from_pretrained(out)
+    chat = [{"role": "user", "content": "Which day is it?"}]
+    ids = theirs.apply_chat_template(chat, add_generation_prompt=True, tokenize=True)["input_ids"]
+    assert ids == template.encode([Message("user", "Which day is it?")])
+    model = AutoModelForCausalLM.from_pretrained(out)
+    assert model.config.eos_token_id in (sorted(tokenizer.stop_ids), tokenizer.eos_id)
+
+
+@pytest.mark.long
+def test_an_ollama_folder_holds_a_checked_model(starter: Home, tmp_path: Path) -> None:
+    out = tmp_path / "ollama"
+    export = export_adapter(starter, "a", "ollama", out)
+    assert sorted(path.name for path in out.iterdir()) == ["Modelfile", "a.gguf"]
+    assert export.loss_nats is not None and export.kl_llama_cpp is not None
+    text = (out / "Modelfile").read_text()
+    assert text.startswith("FROM ./a.gguf") and 'PARAMETER stop "<|im_end|>"' in text

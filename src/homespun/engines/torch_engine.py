@@ -44,7 +44,7 @@ from homespun.engines.sequence import Reading, RunningSequence
 from homespun.engines.stepping import SteppedStream
 from homespun.engines.torch_folder import load_folder
 from homespun.engines.torch_gguf import load_gguf
-from homespun.engines.torch_model import INSTALL, import_torch
+from homespun.engines.torch_model import import_peft, import_torch
 from homespun.engines.torch_precision import NAMES, chosen_precision
 from homespun.progress import Progress, no_progress
 
@@ -173,10 +173,7 @@ class TorchEngine(LoadedModel):
     def load_adapter(self, name: str, path: Path) -> None:
         """Make a PEFT LoRA folder available. See `Engine.load_adapter`."""
         self._check_adapter(path)
-        try:
-            from peft import PeftModel
-        except ImportError:
-            raise EngineError("adapters need peft, which is not installed", remedy=INSTALL) from None
+        peft = import_peft()
         with self._lock:
             self._check_open()
             self._n_versions += 1
@@ -184,7 +181,9 @@ class TorchEngine(LoadedModel):
             if self._has_peft:
                 self._model.load_adapter(str(path), adapter_name=version.name)
             else:
-                self._model = PeftModel.from_pretrained(self._model, str(path), adapter_name=version.name)
+                self._model = peft.PeftModel.from_pretrained(
+                    self._model, str(path), adapter_name=version.name
+                )
                 self._has_peft = True
             self._model.eval()
             self._retire(name)

@@ -4,6 +4,8 @@ The config is written and the weights are placed here, not by transformers' own 
 tensor without a place is an error. transformers' reader is an oracle of the tests.
 """
 
+import logging
+import warnings
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,21 @@ def import_torch() -> Any:
             f"the torch engine needs {error.name}, which is not installed", remedy=INSTALL
         ) from None
     return torch
+
+
+def import_peft() -> Any:
+    """The peft module; what its own imports say about optional kernels is no concern of a user.
+
+    Raises:
+        EngineError: it is not installed.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    try:
+        import peft
+    except ImportError:
+        raise EngineError("adapters need peft, which is not installed", remedy=INSTALL) from None
+    return peft
 
 
 def build_model(file: GGUFFile, config: ModelConfig, device: str) -> Any:

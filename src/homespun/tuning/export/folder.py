@@ -9,6 +9,8 @@ import numpy as np
 from homespun.engines.openvino.bank import LowRank
 from homespun.engines.torch_model import build_model, import_torch
 from homespun.models.config import ModelConfig
+from homespun.models.convert_tokenizer import check_same
+from homespun.models.folder import read_folder
 from homespun.models.gguf import GGUFFile
 from homespun.models.template import ChatTemplate
 from homespun.models.tokenizer import Tokenizer
@@ -25,11 +27,14 @@ def write_folder(
     Raises:
         ExportError: an unknown format, values that it cannot hold, or a tokenizer that transformers does not
             read from this GGUF.
+        TokenizerError: the written tokenizer cuts texts in another way.
         EngineError: torch is not installed.
     """
     if target not in DTYPES:
         raise ExportError(f"format {target!r} is not one of {', '.join(DTYPES)}")
     torch = import_torch()
+    import transformers
+
     model = build_model(file, config, "cpu")
     for site, pair in pairs.items():
         change = (pair.b.astype(np.float64) @ pair.a.astype(np.float64)).astype(np.float32)
@@ -45,10 +50,14 @@ def write_folder(
         ids.bos_token_id = next(iter(tokenizer.begin_ids), None)
         ids.eos_token_id = sorted(tokenizer.stop_ids) or None
         ids.pad_token_id = tokenizer.eos_id
+    transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(folder)
     theirs = _tokenizer(file)
+    markers = [tokenizer.vocabulary.texts[token_id] for token_id in sorted(tokenizer.control_ids)]
+    theirs.add_tokens(markers, special_tokens=True)  # they are in it, but not as markers
     theirs.chat_template = ChatTemplate.from_gguf(file, tokenizer).text
     theirs.save_pretrained(folder)
+    check_same(Tokenizer.from_folder(read_folder(folder)), tokenizer, str(folder))
 
 
 def _tokenizer(file: GGUFFile) -> Any:
