@@ -265,3 +265,28 @@ def test_a_loss_that_is_no_number_names_step_and_rows_and_changes_nothing(tmp_pa
         trainer(net, learnt).step(rows, number=4, rate=0.1)
     assert torch.equal(before, learnt.flat.data)
     assert not learnt.flat.grad.any()
+
+
+def test_full_tuning_has_the_gradients_of_transformers(tmp_path):
+    from homespun.tuning.network.full import FullParameters
+
+    path = write_random(tmp_path / "m.gguf", Shape())
+    file = read_gguf(path)
+    weights = FrozenWeights(file, ModelConfig.from_gguf(file), torch.float32)
+    learnt = FullParameters(weights, TuneOptions(method="full"))
+    figures, _ = gradient(Network(weights, learnt), learnt, examples())
+    model = build_model(file, ModelConfig.from_gguf(file), "cpu").requires_grad_(True)
+    total, n_labelled = 0.0, sum(example.n_labelled for example in examples())
+    for example in examples():
+        logits = model(input_ids=torch.tensor([example.token_ids])).logits[0]
+        n = example.n_labelled
+        wanted = torch.tensor(example.token_ids[-n:])
+        total = total + torch.nn.functional.cross_entropy(logits[-n - 1 : -1], wanted, reduction="sum")
+    (total / n_labelled).backward()
+    assert figures.loss == pytest.approx(float(total.detach()) / n_labelled, rel=1e-5)
+    for layer in range(2):
+        block = model.model.layers[layer]
+        theirs = torch.cat([block.mlp.gate_proj.weight.grad, block.mlp.up_proj.weight.grad])
+        torch.testing.assert_close(learnt.groups[layer, 2].matrix.grad, theirs, rtol=1e-3, atol=1e-6)
+    for name in ("blk.0.attn_q.weight", "blk.1.ffn_down.weight", "token_embd.weight"):
+        np.testing.assert_array_equal(learnt.values(name), file.dequantize(name))

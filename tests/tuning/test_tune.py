@@ -240,3 +240,30 @@ def test_replayed_examples_are_mixed_in_and_never_held_out(home, model, rows):
     lineage = read_lineage(result.path)
     assert lineage.data.n_examples == 33 + 11
     assert lineage.data.n_heldout == 3
+
+
+def test_full_tuning_makes_a_model_that_is_served_as_it_was_trained(home, model, rows):
+    options = replace(OPTIONS, method="full", learning_rate=3e-3)
+    result = tune(home, [rows], options, name="whole", model=model)
+    assert losses(result.path)[-1] < losses(result.path)[0] - 0.5
+    assert result.path == home.models_path / "whole"
+    assert home.model("whole").path == result.path / "whole.gguf"
+    with load_engine(home, "whole", EngineOptions(mode="exact")) as engine:
+        assert engine.facts.architecture == "llama"
+
+
+def test_a_model_that_is_not_what_was_trained_is_refused(home, model, rows):
+    import homespun.tuning.tune_run as run
+    from homespun.tuning.errors import ReceiptError
+
+    plain = run.write_changed_gguf
+
+    def wrong(file, config, values, *rest):
+        return plain(file, config, file.dequantize, *rest)  # the base's own weights under the new name
+
+    run.write_changed_gguf = wrong
+    try:
+        with pytest.raises(ReceiptError, match="not served as it was trained: its held-out loss"):
+            tune(home, [rows], replace(OPTIONS, method="full", learning_rate=3e-3), name="off", model=model)
+    finally:
+        run.write_changed_gguf = plain

@@ -83,7 +83,7 @@ def _show_step(report: Any) -> None:
 def _summary(result: Any) -> str:
     losses = result.losses
     why = "all steps done" if result.stopped == "steps" else "the held-out loss no longer fell"
-    lines = [f"adapter {result.name}: {result.n_steps} steps in {_minutes(result.seconds)}, {why}"]
+    lines = [f"{result.name}: {result.n_steps} steps in {_minutes(result.seconds)}, {why}"]
     if losses.heldout_first is not None:
         lines.append(f"held-out loss {losses.heldout_first:.3f} before, {losses.heldout_best:.3f} after")
     if result.n_resumed:
@@ -95,7 +95,8 @@ def _summary(result: Any) -> str:
         lines.append(_receipt_line(result.receipt))
     if result.forgetting is not None:
         lines += [f"forgotten: {sentence}" for sentence in result.forgetting.sentences]
-    lines.append(f"use it: homespun run --adapter {result.name} ...")
+    is_model = result.path.parent.name == "models"
+    lines.append(f"use it: homespun run ... --{'model' if is_model else 'adapter'} {result.name}")
     return "\n".join(lines)
 
 

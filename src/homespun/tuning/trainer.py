@@ -11,6 +11,7 @@ from homespun.tuning.batches import parts
 from homespun.tuning.errors import TuneError
 from homespun.tuning.examples import EncodedExample
 from homespun.tuning.network.batch import pack
+from homespun.tuning.network.full import FullParameters
 from homespun.tuning.network.head import SummedLoss, token_log_probabilities
 from homespun.tuning.network.network import Network
 from homespun.tuning.network.parameters import LoraParameters
@@ -39,7 +40,7 @@ class Trainer:
     def __init__(
         self,
         network: Network,
-        learnt: LoraParameters,
+        learnt: LoraParameters | FullParameters,
         precision: ChosenPrecision,
         *,
         tokens_at_once: int,

@@ -43,6 +43,8 @@ def tune(
 ) -> "TuneResult":
     """Learn from examples; the adapter NAME of the home is live in the engine at once.
 
+    Full fine-tuning makes a model NAME instead.
+
     A run of the same name, data, base and options that was stopped goes on exactly where it stood.
 
     Args:
@@ -57,7 +59,8 @@ def tune(
     """
     torch = import_torch()
     base = open_base(home, model)
-    folder = home.adapters_path / checked_name(name, "adapter")
+    checked_name(name, "adapter")
+    folder = (home.models_path if options.method == "full" else home.adapters_path) / name
     torch.set_num_threads(options.threads or usable_threads())
     with _alone(folder):
         prepared = prepare(

@@ -30,8 +30,10 @@ from homespun.tuning.checkpoint import Progressed, read_checkpoint, write_checkp
 from homespun.tuning.curve import StepReport, add_step, cut_steps
 from homespun.tuning.defaults import chosen
 from homespun.tuning.errors import TuneError
+from homespun.tuning.export.merged import write_changed_gguf
 from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.network.frozen import FrozenWeights
+from homespun.tuning.network.full import FullParameters
 from homespun.tuning.network.network import Network
 from homespun.tuning.network.parameters import LoraParameters
 from homespun.tuning.network.precision import choose_precision
@@ -71,7 +73,8 @@ class Run:
         weights = FrozenWeights(
             base.file, base.config, self.precision.dtype, device, packed=options.method == "qlora"
         )
-        self.learnt = LoraParameters(weights, options)
+        is_full = options.method == "full"
+        self.learnt = FullParameters(weights, options) if is_full else LoraParameters(weights, options)
         network = Network(weights, self.learnt, dropout=options.dropout, recompute=options.recompute)
         self.trainer = Trainer(
             network,
@@ -204,7 +207,7 @@ class Run:
 
     def _sampler(self, stack: ExitStack) -> Sampler | None:
         chats = [e for e in self.prepared.heldout_examples if e.messages and self.options.method != "dora"]
-        if not self.options.samples or not chats:
+        if not self.options.samples or not chats or isinstance(self.learnt, FullParameters):
             return None
 
         engine = load_engine(self.home, str(self.base.path), progress=self.progress)
@@ -252,8 +255,23 @@ class Run:
         )
 
     def _write_adapter(self, folder: Path) -> None:
+        if isinstance(self.learnt, FullParameters):
+            self._write_model(self.learnt)
+            return
 
         write_adapter(folder, self.learnt.tensors(), self.learnt.peft_config(self.base.name))
+
+    def _write_model(self, learnt: FullParameters) -> None:
+        """A whole model, in the very numbers that the last forward pass used, registered under the run's name."""
+        path = self.folder / f"{self.folder.name}.gguf"
+        part = path.with_name(f".{path.name}.part")
+        target = "BF16" if self.precision.name == "bf16" else "F32"
+        base = self.base
+        write_changed_gguf(
+            base.file, base.config, learnt.values, target, part, self.folder.name, self.progress
+        )
+        part.replace(path)
+        self.home.add_model(path, self.folder.name)
 
     def _write_lineage(self, status: Status) -> Losses:
         done = self.done

@@ -18,8 +18,8 @@ from homespun.models.storage import check_free_space, disk_error
 from homespun.models.template import ChatTemplate
 from homespun.models.tokenizer import Tokenizer
 from homespun.progress import Progress, no_progress
-from homespun.tuning.adapters import WEIGHTS_FILE, find_adapter
 from homespun.tuning.adapter_base import base_path
+from homespun.tuning.adapters import WEIGHTS_FILE, find_adapter
 from homespun.tuning.errors import ExportError
 from homespun.tuning.export.check import (
     LARGEST_DIFFERENCE,

@@ -67,9 +67,23 @@ def write_merged_gguf(
     name: str,
     progress: Progress = no_progress,
 ) -> MergedFile:
-    """Write the merged model; metadata, tokenizer and template are the source's.
+    """Write the base with its adapter added. See `write_changed_gguf`."""
+    return write_changed_gguf(file, config, merged_values(file, config, pairs), target, path, name, progress)
+
+
+def write_changed_gguf(
+    file: GGUFFile,
+    config: ModelConfig,
+    values: Callable[[str], Floats],
+    target: str,
+    path: Path,
+    name: str,
+    progress: Progress = no_progress,
+) -> MergedFile:
+    """Write a model with other values; metadata, tokenizer and template are the source's.
 
     Args:
+        values: gives each tensor in float32, in the file's own row order.
         target: one of `convert_formats.TARGETS`.
         name: what the file calls itself.
 
@@ -84,7 +98,6 @@ def write_merged_gguf(
     formats, fallbacks = _formats(file, config, target)
     sizes = {tensor: stored_shape(info.shape, formats[tensor]) for tensor, info in file.tensors.items()}
     check_free_space(path.parent, sum(int(np.prod(shape)) for shape in sizes.values()))
-    values = merged_values(file, config, pairs)
     writer = gguf.GGUFWriter(str(path), config.architecture)
     try:
         _copy_metadata(writer, file, name)

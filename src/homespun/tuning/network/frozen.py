@@ -69,6 +69,10 @@ class FrozenWeights:
         kept = self._matrices[layer, number]
         return lambda: kept
 
+    def exact(self, layer: int, number: int) -> torch.Tensor:
+        """A group's matrix in float32, as the file defines it."""
+        return self._read(layer, number, torch.float32)
+
     def vector(self, name: str) -> torch.Tensor | None:
         """A norm's weight or a bias in float32, None where the model has none."""
         if name not in self.file.tensors:
@@ -126,13 +130,16 @@ class FrozenWeights:
         return sum(tensor.numel() * tensor.element_size() for tensor in kept if tensor is not None)
 
     def _unpacked(self, layer: int, number: int) -> torch.Tensor:
+        return self._read(layer, number, self.dtype)
+
+    def _read(self, layer: int, number: int, dtype: Any) -> torch.Tensor:
         parts = []
         for site in self.groups[layer][number]:
             values = self.file.dequantize(f"{site.gguf_name}.weight")
             order = to_half_order(self.config, site.gguf_name, site.n_rows)
             parts.append(values if order is None else values[order])
         whole = np.array(parts[0]) if len(parts) == 1 else np.concatenate(parts)
-        return torch.from_numpy(whole).to(self.device, self.dtype)
+        return torch.from_numpy(whole).to(self.device, dtype)
 
     def _dense(self, name: str) -> torch.Tensor:
         return torch.from_numpy(np.array(self.file.dequantize(name))).to(self.device, self.dtype)

@@ -10,6 +10,7 @@ import torch
 from homespun.tuning.network.attention import attend
 from homespun.tuning.network.batch import PackedBatch
 from homespun.tuning.network.frozen import FrozenWeights
+from homespun.tuning.network.full import FullGroup, FullLinear, FullParameters
 from homespun.tuning.network.kernels import (
     FrozenLinear,
     Gated,
@@ -31,7 +32,7 @@ class Network:
     def __init__(
         self,
         weights: FrozenWeights,
-        learnt: LoraParameters | None,
+        learnt: LoraParameters | FullParameters | None,
         *,
         dropout: float = 0.0,
         recompute: bool = False,
@@ -104,7 +105,9 @@ class Network:
     def _linear(self, x: torch.Tensor, layer: int, number: int, remake: Remake | None = None) -> torch.Tensor:
         matrix = self.weights.matrix(layer, number)
         group = self.learnt.groups.get((layer, number)) if self.learnt else None
-        if group is None:
+        if isinstance(group, FullGroup):
+            y = FullLinear.apply(x, group.matrix)
+        elif group is None:
             y = FrozenLinear.apply(x, matrix)
         else:
             y = LoraLinear.apply(x, matrix, group.spans, self._kept(x), remake, group.a, *group.bs)
