@@ -267,3 +267,24 @@ def test_a_model_that_is_not_what_was_trained_is_refused(home, model, rows):
             tune(home, [rows], replace(OPTIONS, method="full", learning_rate=3e-3), name="off", model=model)
     finally:
         run.write_changed_gguf = plain
+
+
+#: Losses of the first steps on a tiny random model: a change of any of them is a change of what is learnt.
+CURVES = {
+    "lora": ({}, [6.2122, 7.0938, 7.1488, 4.7905, 5.0582]),
+    "rank-stabilised": ({"rslora": True}, [6.2122, 6.9858, 7.5835, 3.8429, 4.7421]),
+    "dora": ({"method": "dora"}, [6.2122, 7.085, 7.1431, 5.1042, 5.0822]),
+    "packed base": ({"method": "qlora"}, [6.2122, 7.0938, 7.1488, 4.7905, 5.0582]),
+    "dropout": ({"dropout": 0.2}, [6.2122, 7.0951, 7.1225, 6.1676, 4.9014]),
+    "upper layers": ({"layers": "upper:1"}, [6.2122, 7.443, 8.6128, 5.7225, 6.0473]),
+    "full": ({"method": "full", "learning_rate": 3e-3}, [6.2122, 6.9283, 7.1485, 3.886, 4.9788]),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_the_seeded_curve_of_each_method(home, model, rows, name):
+    changes, wanted = CURVES[name]
+    result = tune(
+        home, [rows], replace(OPTIONS, max_steps=5, evaluate_every=0, **changes), name="c", model=model
+    )
+    assert losses(result.path) == pytest.approx(wanted, abs=5e-3)
