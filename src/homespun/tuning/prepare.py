@@ -10,6 +10,7 @@ from homespun.models.template import ChatTemplate
 from homespun.models.tokenizer import Tokenizer
 from homespun.progress import Progress, no_progress
 from homespun.tuning.data.columns import DataColumns
+from homespun.tuning.data.pieces import divide_texts
 from homespun.tuning.data.read import ReadData, read_examples
 from homespun.tuning.data.split import split_examples
 from homespun.tuning.encode import encode_example
@@ -55,16 +56,18 @@ def prepare(
     window: int,
     progress: Progress = no_progress,
 ) -> Prepared:
-    """Read, ground, split and encode. Nothing is cut: an example that is too long is left out and named.
+    """Read, ground, split and encode. Nothing is cut: a chat that is too long is left out and named, a plain
+    text that is too long is learnt in several pieces.
 
     Raises:
         DataError: no example is left to train on.
     """
     data = read_examples(paths, columns, progress=progress)
-    examples = (
-        ground(home, data.examples, grounding, progress=progress) if grounding.library else data.examples
-    )
+    examples: Sequence[Example] = data.examples
+    if grounding.library:
+        examples = ground(home, examples, grounding, progress=progress)
     longest = min(options.max_tokens, window)
+    examples = divide_texts(examples, tokenizer, longest)
     left_out = [f"{p.file}:{p.line}: {p.what}" for p in data.problems if not p.is_kept]
     kept: dict[Example, EncodedExample] = {}
     for example in examples:
