@@ -15,6 +15,11 @@ from homespun.evaluation.strategies import ComparisonOptions
 from homespun.rag.answer import AnswerOptions
 from homespun.retrieval.search import SearchOptions
 from homespun.retrieval.sync import IngestOptions
+from homespun.tuning.data.columns import DataColumns
+from homespun.tuning.encoder_tuning import EncoderTuneOptions
+from homespun.tuning.forgetting import ForgettingOptions
+from homespun.tuning.grounded import GroundOptions
+from homespun.tuning.options import TuneOptions
 
 #: A value other than the default for each type, or for fields that take only some values.
 OTHER = {int: 7, float: 0.25, "style": "write", "stop": ("END", "STOP"), "strategy": ("beam", "top-p")}
@@ -49,6 +54,11 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
         AnswerOptions,
         SearchOptions,
         IngestOptions,
+        TuneOptions,
+        GroundOptions,
+        DataColumns,
+        ForgettingOptions,
+        EncoderTuneOptions,
     ],
 )
 def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
@@ -86,6 +96,11 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
         AnswerOptions,
         SearchOptions,
         IngestOptions,
+        TuneOptions,
+        GroundOptions,
+        DataColumns,
+        ForgettingOptions,
+        EncoderTuneOptions,
     ],
 )
 def test_each_field_has_its_help(kind: type) -> None:
