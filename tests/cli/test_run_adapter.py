@@ -64,6 +64,12 @@ def test_a_missing_adapter_leaves_the_one_before(conversation: Conversation, hom
         chosen.use("gone")
     with pytest.raises(HomespunError, match=r"'strange' was tuned on 'other-model'.*--model other-model"):
         chosen.use("strange")
+    put(home.adapters_path / "bad")
+    (home.adapters_path / "bad" / "receipt.json").write_text(
+        '{"verdict": "refused", "reasons": [{"name": "wrong alpha", "text": "twice"}]}'
+    )
+    with pytest.raises(HomespunError, match=r"'bad' is refused by its receipt \(wrong alpha\)"):
+        chosen.use("bad")
     assert conversation.adapter == chosen.kept == "polite"
 
 

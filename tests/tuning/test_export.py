@@ -11,6 +11,7 @@ from homespun.errors import HomespunError
 from homespun.models.config import ModelConfig
 from homespun.models.gguf import read_gguf
 from homespun.models.home import Home
+from homespun.models.safetensors_file import read_safetensors
 from homespun.models.template import ChatTemplate, Message
 from homespun.models.tokenizer import Tokenizer
 from homespun.tuning.adapters import BaseFacts, Lineage, write_lineage
@@ -86,6 +87,14 @@ def test_an_adapter_gguf_is_read_by_llama_cpp(made, tmp_path: Path) -> None:
     export = export_adapter(made[0], "a", "gguf", tmp_path / "a.gguf")
     assert export.kl_llama_cpp is not None and export.kl_llama_cpp < 0.05
     assert read_gguf(tmp_path / "a.gguf").metadata["general.type"] == "adapter"
+
+
+def test_rank_stabilised_scaling_reaches_llama_cpp(made, tmp_path: Path) -> None:
+    home, _, folder = made
+    other = home.adapters_path / "rs"
+    write_adapter(other, read_safetensors(folder / "adapter_model.safetensors"), 4, alpha=2, use_rslora=True)
+    export = export_adapter(home, "rs", "gguf", tmp_path / "a.gguf", model="tiny")
+    assert export.kl_llama_cpp is not None and export.kl_llama_cpp < 0.05
 
 
 def test_a_peft_folder_is_a_copy(made, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def _row(adapter: "StoredAdapter") -> dict[str, object]:
         "rank": adapter.rank,
         "size": size(adapter.size_bytes),
         "examples": lineage.data.n_examples if lineage else None,
+        "receipt": adapter.receipt or None,
         "held-out loss": _rounded(lineage.losses.heldout_best) if lineage else None,
         "finished": lineage.finished[:16].replace("T", " ") if lineage else None,
     }
@@ -64,6 +65,7 @@ def show(name: Name, as_json: Json = False) -> None:
         "rank": adapter.rank,
         "numbers": f"{adapter.n_parameters:,}",
         "size": size(adapter.size_bytes),
+        "receipt": adapter.receipt,
     }
     lineage = adapter.lineage
     if lineage is not None:

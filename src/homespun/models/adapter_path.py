@@ -10,6 +10,8 @@ from homespun.models.home import Home
 CONFIG_FILE = "adapter_config.json"
 #: Where an adapter that was tuned here says what it was tuned on.
 LINEAGE_FILE = "tuning.json"
+#: Where its receipt says whether it is served as it was trained.
+RECEIPT_FILE = "receipt.json"
 #: Where training and serving were compared.
 RECEIPT_FILE = "receipt.json"
 
@@ -72,3 +74,14 @@ def check_not_refused(folder: Path) -> None:
             f"the adapter {folder.name!r} is not served as it was trained ({reasons})",
             remedy=f"See `homespun adapters receipt {folder.name}`, and tune again.",
         )
+
+
+def refusal(folder: Path) -> str | None:
+    """Why an adapter's receipt refuses it; None where it holds, or where there is no receipt."""
+    try:
+        receipt = json.loads((folder / RECEIPT_FILE).read_text("utf-8"))
+        if receipt["verdict"] != "refused":
+            return None
+        return "; ".join(str(reason["name"]) for reason in receipt["reasons"]) or "no reason is given"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from homespun.engines.errors import AdapterError
-from homespun.models.adapter_path import CONFIG_FILE, LINEAGE_FILE, adapter_path
+from homespun.models.adapter_path import CONFIG_FILE, LINEAGE_FILE, RECEIPT_FILE, adapter_path, refusal
 from homespun.models.errors import ModelFileError, UnknownModelError
 from homespun.models.home import Home
 from homespun.models.registry import checked_name
@@ -86,6 +86,7 @@ class StoredAdapter:
     Attributes:
         rank: the largest rank; 0 while no config is written.
         n_parameters: numbers in it; 0 while no weights are written.
+        receipt: "holds" or "refused"; empty where there is no receipt.
         lineage: None of a folder that was put there by hand.
     """
 
@@ -94,6 +95,7 @@ class StoredAdapter:
     rank: int
     n_parameters: int
     size_bytes: int
+    receipt: str
     lineage: Lineage | None
 
     @property
@@ -252,7 +254,15 @@ def _stored(path: Path) -> StoredAdapter:
         lineage = None
     weights = path / WEIGHTS_FILE
     size_bytes = weights.stat().st_size if weights.is_file() else 0
-    return StoredAdapter(path.name, path, _rank(path), _n_parameters(weights), size_bytes, lineage)
+    return StoredAdapter(
+        path.name, path, _rank(path), _n_parameters(weights), size_bytes, _verdict(path), lineage
+    )
+
+
+def _verdict(path: Path) -> str:
+    if refusal(path) is not None:
+        return "refused"
+    return "holds" if (path / RECEIPT_FILE).is_file() else ""
 
 
 def _rank(path: Path) -> int:

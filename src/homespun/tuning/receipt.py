@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from homespun.models.adapter_path import RECEIPT_FILE
 from homespun.models.storage import write_atomically
 from homespun.progress import Progress, no_progress
 from homespun.tuning.errors import ReceiptError
 from homespun.tuning.examples import EncodedExample, Example
 from homespun.tuning.receipt_rows import Sample
-
-RECEIPT_FILE = "receipt.json"
 
 Way = Literal["exact", "fast", "llama.cpp"]
 
