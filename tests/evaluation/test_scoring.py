@@ -1,7 +1,5 @@
 """Answers scored as a reader would score them; failures and refusals count."""
 
-from pathlib import Path
-
 import pytest
 
 from homespun.evaluation.choices import chosen
@@ -10,7 +8,7 @@ from homespun.evaluation.questions import Question, SourcePlace
 from homespun.evaluation.refusals import says_no_answer
 from homespun.evaluation.scoring import hit_rank, score
 from homespun.evaluation.ways import Answered, CitedPlace, GivenPassage
-from homespun.retrieval.embedder import open_embedder
+from homespun.retrieval.embedder import FolderEmbedder
 
 
 def ask(*answers: str, **more: object) -> Question:
@@ -192,8 +190,7 @@ def test_a_citation_must_be_there_and_say_it() -> None:
     assert score(ask("€6"), told("€6")).citation_right is None
 
 
-def test_with_an_embedder_the_support_check_decides(starter_embedder: Path) -> None:
-    embedder = open_embedder(starter_embedder)
+def test_with_an_embedder_the_support_check_decides(embedder: FolderEmbedder) -> None:
     place = cited("A second replacement costs €6 and is paid at the desk.")
     stored = {"fees.md": STORED}.get
     right = told("For the second replacement people pay 6 euros.", citations=(place,))

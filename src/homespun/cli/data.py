@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from homespun.cli.findings import MOST_ROWS, print_findings
 from homespun.cli.flags import Json, ModelName, flags
 from homespun.cli.render import print_json, shown_progress
 from homespun.tuning.data.columns import DataColumns
@@ -15,16 +16,11 @@ from homespun.tuning.data.proposals.options import ProposeOptions
 
 if TYPE_CHECKING:
     from homespun.tuning.data.check import DataCheck, ShownExample
-    from homespun.tuning.data.finding import Finding
     from homespun.tuning.data.proposals.propose import Proposal
 
 app = typer.Typer(
     no_args_is_help=True, help="Check examples to learn from, import them, propose them from documents."
 )
-
-#: As many rows of a finding are shown; --json has all.
-_MOST_ROWS = 5
-_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 @app.command()
@@ -93,31 +89,7 @@ def _print_check(found: "DataCheck") -> None:
     for shown in found.shown:
         _print_example(shown)
     print()
-    for finding in checkup.findings:
-        _print_finding(finding)
-    counts = {name: sum(one.severity == name for one in checkup.findings) for name in _COLOURS}
-    print(", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items()) + ".")
-
-
-def _print_finding(finding: "Finding") -> None:
-    _print_marked(
-        f"{finding.severity.upper():8}", _COLOURS[finding.severity], f"{finding.kind}: {finding.what}"
-    )
-    print(f"         {finding.verdict}")
-    if finding.rows:
-        left = len(finding.rows) - _MOST_ROWS
-        rows = ", ".join(finding.rows[:_MOST_ROWS])
-        print(f"         {rows}" + (f" and {left:,} more" if left > 0 else ""))
-
-
-def _print_marked(mark: str, colour: str, rest: str) -> None:
-    if not sys.stdout.isatty():
-        print(f"{mark} {rest}")
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(soft_wrap=True, highlight=False).print(Text.assemble((mark, f"bold {colour}"), " ", rest))
+    print_findings(checkup.findings)
 
 
 def _print_example(shown: "ShownExample") -> None:
@@ -163,9 +135,9 @@ def import_(
         print_json(found)
         return
     print(f"{found.n_rows:,} rows of {found.kind} written to {found.path} ({', '.join(found.columns)})")
-    for problem in found.problems[:_MOST_ROWS]:
+    for problem in found.problems[:MOST_ROWS]:
         print(f"  {problem.file}:{problem.line} {problem.kind}: {problem.what}")
-    left = len(found.problems) - _MOST_ROWS
+    left = len(found.problems) - MOST_ROWS
     if left > 0:
         print(f"  and {left:,} more rows with a problem")
 

@@ -42,8 +42,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.embed",
         "Show texts as embedders see them: vectors, similarities, groups, a map, and what fewer dimensions lose.",
     ),
-    "tune": ("homespun.cli.tune", "Tune a model on examples: an adapter that is live at once, with a receipt."),
+    "tune": (
+        "homespun.cli.tune",
+        "Tune a model on examples: an adapter that is live at once, with a receipt.",
+    ),
     "data": ("homespun.cli.data", "Check examples to learn from, import them, propose them from documents."),
+    "questions": (
+        "homespun.cli.questions",
+        "Show, check, divide and propose question sets to measure with.",
+    ),
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
     "adapters": (
