@@ -22,7 +22,14 @@ from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.options import TuneOptions
 
 #: A value other than the default for each type, or for fields that take only some values.
-OTHER = {int: 7, float: 0.25, "style": "write", "stop": ("END", "STOP"), "strategy": ("beam", "top-p")}
+OTHER = {
+    int: 7,
+    float: 0.25,
+    "style": "write",
+    "stop": ("END", "STOP"),
+    "strategy": ("beam", "top-p"),
+    "targets": ("q_proj", "v_proj"),
+}
 
 
 def flagged(kind: type) -> list[dataclasses.Field]:
@@ -41,7 +48,8 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
     if hint is str:
         return "something"
     kinds = [kind for kind in (hint, *typing.get_args(hint)) if kind in OTHER]
-    return OTHER[kinds[0]]
+    value = OTHER[kinds[0]]
+    return value if value != field.default else value * 2
 
 
 @pytest.mark.parametrize(
