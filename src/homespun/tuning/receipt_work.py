@@ -140,7 +140,8 @@ class ReceiptWork:
 
         longest = max(len(sample.token_ids) for sample in self.samples)
         options = EngineOptions(mode="exact" if mode == "exact" else "fast", cache_tokens=16 * (longest + 64))
-        with OpenVINOEngine(self.model, options, cache_path=self.cache_path) as engine:
+        imported = None if self.cache_path is None else self.cache_path / "openvino"
+        with OpenVINOEngine(self.model, options, cache_path=imported) as engine:
             engine.prepare_adapters()
             self.precision[mode] = f"{engine.facts.precision}, cache {engine.facts.cache_precision}"
             engine.load_adapter("receipt", self.served)

@@ -55,7 +55,7 @@ def checked(
         with load_engine(home, str(base.path), progress=progress) as engine:
             engine.load_adapter(result.name, result.path)
             report = forgetting_check(
-                engine, adapter=result.name, cache_path=home.cache_path, progress=progress
+                engine, adapter=result.name, cache_path=home.cache_path / "forgetting", progress=progress
             )
         write_report(result.path, report)
         result = replace(result, forgetting=report)
