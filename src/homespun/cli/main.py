@@ -51,6 +51,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.questions",
         "Show, check, divide and propose question sets to measure with.",
     ),
+    "compare": (
+        "homespun.cli.compare",
+        "Compare ways of answering on your own questions: scores, a verdict with intervals, causes of wrong answers.",
+    ),
     "chats": ("homespun.cli.chats", "List, show and remove kept chats."),
     "models": ("homespun.cli.models", "List, show, add and remove models."),
     "adapters": (

@@ -82,8 +82,6 @@ class CauseFinder:
         return self._given(question, places, answered, way)
 
     def _of_no_library(self, answered: Answered) -> Cause:
-        if answered.finish == "length" and not answered.refused:
-            return Cause("answer cut", "Its text ended at the token limit.")
         what = "It says that it does not know." if answered.refused else "It answers from what it knows."
         return Cause("not known", what)
 
@@ -123,13 +121,13 @@ class CauseFinder:
         conflict = self._conflict(places, answered)
         if conflict is not None:
             return conflict
-        if answered.finish == "length":
-            return Cause("answer cut", "Its text ended at the token limit.")
         if way.kind == "quote":
             return Cause("ignored", "Another sentence of the passages was chosen.")
         changed = other_values(answered.text, question.answers, question.question)
         if changed:
             return Cause("contradicted", f"It says {changed}, and the passage that it had says otherwise.")
+        if answered.finish == "length":
+            return Cause("answer cut", "Its text ended at the token limit.")
         return Cause("ignored", "The passage that holds the answer was given, and not used.")
 
     def _conflict(self, places: Sequence[GoldPlace], answered: Answered) -> Cause | None:

@@ -13,7 +13,9 @@ from homespun.evaluation.asking import AskedWayResult, ask_way, draw_sample, shu
 from homespun.evaluation.causes import CauseFinder, count_causes
 from homespun.evaluation.comparison import AskedQuestion, CompareOptions, Comparison, WayResult, WayRow
 from homespun.evaluation.errors import EvaluationError
+from homespun.evaluation.gold import GoldFinder
 from homespun.evaluation.questions import Question, QuestionSet, questions_digest
+from homespun.evaluation.scoring import score
 from homespun.evaluation.verdict import compared_pairs, judge
 from homespun.evaluation.way_open import OpenedWay, WayOpener
 from homespun.evaluation.way_options import ORACLES, WITH_LIBRARY, WayOptions
@@ -71,7 +73,8 @@ def compare(
                 opened, answered = _ask(home, opener, way_name, way, order, options, tell)
             places = {one.question_id: one for one in answered.answers}
             with clock.timed("scoring"):
-                rows = [_scored(one, places[one.id]) for one in asked]
+                gold = opener.finder(way.library) if way.kind in WITH_LIBRARY else None
+                rows = [_scored(one, places[one.id], gold) for one in asked]
             with clock.timed("causes"):
                 if way.library and way.kind in WITH_LIBRARY and way.library not in finders:
                     finders[way.library] = _finder(opener, way.library, questions.questions)
@@ -148,15 +151,20 @@ def _ask(
     return opened, ask_way(home, opened, order, cache=options.cache, on_answer=tell)
 
 
-def _scored(question: Question, answered: Answered) -> WayRow:
-    from homespun.evaluation.scoring import score
-
-    if answered.error is not None:
-        return WayRow(answered, 0.0, f1=None if question.unanswerable else 0.0)
-    scored = score(question, answered)
+def _scored(question: Question, answered: Answered, gold: GoldFinder | None) -> WayRow:
+    if gold is None:
+        scored = score(question, answered)
+    else:
+        scored = score(
+            question,
+            answered,
+            places=[place for place in gold.places(question) if place.is_found],
+            text_of=gold.text,
+            embedder=gold.library.embedder,
+        )
     return WayRow(
         answered,
-        float(scored.correct),
+        scored.correct,
         scored.exact,
         scored.f1,
         scored.refusal_right,

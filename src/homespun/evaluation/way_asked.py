@@ -8,7 +8,8 @@ from homespun.documents.split import Passage
 from homespun.engines.engine import Engine
 from homespun.evaluation.gold import GoldFinder, GoldPlace
 from homespun.evaluation.questions import Question
-from homespun.evaluation.way_prompted import BATCH, asked, in_parts, says_nothing
+from homespun.evaluation.refusals import says_no_answer
+from homespun.evaluation.way_prompted import BATCH, asked, in_parts
 from homespun.evaluation.ways import Answered, CitedPlace, GivenPassage
 from homespun.progress import Progress
 from homespun.rag.answer import AnswerOptions
@@ -59,7 +60,7 @@ def _answered(question: Question, found: FoundAnswer) -> Answered:
     return Answered(
         question.id,
         answer.answer,
-        refused=answer.abstained or (answer.style == "write" and says_nothing(answer.answer)),
+        refused=answer.abstained or (answer.style == "write" and says_no_answer(answer.answer)),
         citations=tuple(
             CitedPlace(one.document, one.start, one.end, one.text, one.where) for one in answer.citations
         ),

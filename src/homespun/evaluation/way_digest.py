@@ -18,7 +18,7 @@ from homespun.retrieval.library import Library
 
 #: Rooms and files whose code makes answers; what only scores or shows them is not here.
 _ROOMS = ("models", "engines", "documents", "retrieval", "rag")
-_FILES = ("evaluation/way_*.py",)
+_FILES = ("evaluation/way_*.py", "evaluation/gold.py", "evaluation/refusals.py")
 _PACKAGES = ("openvino", "openvino-genai", "xllamacpp", "torch", "numpy", "tokenizers", "lancedb")
 
 

@@ -155,3 +155,13 @@ def _setting(text: str, way: str) -> tuple[str, object]:
 
 def _shown(value: object) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def way_base(*, model: str, adapter: str, library: str, engine: str, mode: str) -> WayOptions:
+    """What holds for all ways of a comparison.
+
+    Raises:
+        EvaluationError: a value that is not allowed.
+    """
+    values: dict[str, Any] = {"model": model, "adapter": adapter, "library": library}
+    return _replaced(WayOptions(), {**values, "engine": engine, "mode": mode})

@@ -1,6 +1,5 @@
 """Ways in which the model answers from what it knows: alone, after examples, or tuned."""
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,10 +7,11 @@ from dataclasses import dataclass
 from homespun.engines.engine import Engine, GenerateOptions, Generation
 from homespun.errors import HomespunError
 from homespun.evaluation.questions import Question
+from homespun.evaluation.refusals import says_no_answer
 from homespun.evaluation.ways import Answered
 from homespun.models.template import Message
 from homespun.progress import Progress
-from homespun.rag.write import answer_request, is_refusal, written_of
+from homespun.rag.write import answer_request, written_of
 
 #: Questions that are answered at once.
 BATCH = 16
@@ -20,11 +20,6 @@ RULES = {
     "short": "Answer the question in one or two short sentences. If you do not know the answer, say so.",
     "none": "",
 }
-_NOT_KNOWN = re.compile(
-    r"\b(?:i|we) (?:do not|don['’]t|cannot|can['’]t) (?:know|say|tell|answer|provide)\b|\bi(?:['’]m| am) "
-    r"(?:not sure|unable)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -78,11 +73,6 @@ def asked(question: Question) -> str:
     return f"{question.question}\n{listed}"
 
 
-def says_nothing(text: str) -> bool:
-    """Whether a text says that the answer is not known, or that the documents do not hold it."""
-    return is_refusal(text) or (len(text) < 200 and _NOT_KNOWN.search(text) is not None)
-
-
 def in_parts(
     questions: Sequence[Question], answer: Callable[[Sequence[Question]], list[Answered]]
 ) -> list[Answered]:
@@ -106,7 +96,7 @@ def _answered(question: Question, generation: Generation) -> Answered:
     return Answered(
         question.id,
         text,
-        refused=not text or says_nothing(text),
+        refused=not text or says_no_answer(text),
         n_prompt_tokens=generation.n_prompt_tokens,
         n_new_tokens=len(generation.token_ids),
         cost_usd=generation.cost_usd,
