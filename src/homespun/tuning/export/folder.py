@@ -1,5 +1,6 @@
 """A base model with its adapter added into the weights, as a Hugging Face folder."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,21 @@ def write_folder(
     theirs.add_tokens(markers, special_tokens=True)  # they are in it, but not as markers
     theirs.chat_template = ChatTemplate.from_gguf(file, tokenizer).text
     theirs.save_pretrained(folder)
+    _mark(folder, set(markers))
     check_same(Tokenizer.from_folder(read_folder(folder)), tokenizer, str(folder))
+
+
+def _mark(folder: Path, markers: set[str]) -> None:
+    """Have every marker special, also one that stands for the unknown where no text can be unknown."""
+    path, config_path = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    content = json.loads(path.read_text("utf-8"))
+    for token in content["added_tokens"]:
+        token["special"] = token["special"] or token["content"] in markers
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+    config = json.loads(config_path.read_text("utf-8"))
+    if content["model"].get("unk_token") is None and config.get("unk_token") in markers:
+        del config["unk_token"]
+        config_path.write_text(json.dumps(config, ensure_ascii=False, indent=2), "utf-8")
 
 
 def _tokenizer(file: GGUFFile) -> Any:
