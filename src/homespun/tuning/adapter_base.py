@@ -19,7 +19,7 @@ def base_path(home: Home, adapter: StoredAdapter, model: str | None = None) -> P
         TuneError: the base is nowhere.
     """
     lineage = adapter.lineage
-    if model is not None or lineage is None:
+    if model is not None or lineage is None or not lineage.base.digest:
         path = model_path(home, model)
         check_adapter_base(adapter.path, read_gguf(path).digest, path.name)
         return path
