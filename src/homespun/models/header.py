@@ -87,12 +87,13 @@ class Header:
     tensors: dict[str, TensorInfo]
 
 
-def read_header(buffer: Any, path: Path) -> Header:
+def read_header(buffer: Any, path: Path, file_bytes: int | None = None) -> Header:
     """Parse and check the header of a GGUF.
 
     Args:
-        buffer: the whole file, as a memory map or bytes.
+        buffer: the whole file, as a memory map or bytes; or its beginning, where the rest lies elsewhere.
         path: what the errors name.
+        file_bytes: size of the whole file; None: the buffer's.
 
     Raises:
         ModelFileError: the bytes are not a whole, well-formed GGUF.
@@ -115,6 +116,8 @@ def read_header(buffer: Any, path: Path) -> Header:
     descriptions = [_read_description(cursor) for _ in range(n_tensors)]
     alignment = _alignment(metadata, cursor)
     data_start = -(-cursor.position // alignment) * alignment
+    if file_bytes is not None:
+        cursor.size = file_bytes
     tensors = _place_tensors(descriptions, data_start, alignment, cursor)
     return Header(version, metadata, tensors)
 

@@ -109,6 +109,40 @@ def fetch_file(repo: HubRepo, file: HubFile, target: Path, progress: Progress) -
         fetch_checked(url, target, file.sha256, f"the file {file.path} of {repo.name}", progress, _token())
 
 
+def fetch_range(repo: HubRepo, file: HubFile, start: int, end: int) -> bytes:
+    """Some bytes of a file at the repository's commit, and no more: its header, to plan with.
+
+    Args:
+        start, end: first byte, and the one after the last.
+
+    Raises:
+        FetchError: not there, closed, unreachable, or a server that only sends whole files.
+    """
+    url = f"{hub_endpoint()}/{repo.name}/resolve/{quote(repo.commit)}/{quote(file.path)}"
+    what = f"the file {file.path} of {repo.name}"
+    headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+    try:
+        with open_url(url, headers, _token()) as answer:
+            if start and answer.status != 206:
+                raise FetchError(
+                    f"the server sends whole files only, asked for a part of {what}", where=without_login(url)
+                )
+            content: bytes = answer.read(end - start)
+    except urllib.error.HTTPError as error:
+        raise refusal(error.code, what, url) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise FetchError(
+            f"the server cannot be reached ({reason(error)}), asked for {what}",
+            where=without_login(url),
+            remedy="Check the connection and the proxy, then try again.",
+        ) from None
+    if len(content) < min(end, file.size_bytes) - start:
+        raise FetchError(
+            f"the connection was cut, asked for {what}", where=without_login(url), remedy="Try again."
+        )
+    return content
+
+
 def fetch_checked(
     url: str, target: Path, sha256: str, what: str, progress: Progress, token: str | None = None
 ) -> None:
