@@ -121,5 +121,6 @@ def test_nf4_is_that_of_bitsandbytes() -> None:
         )
         theirs = functional.dequantize_4bit(packed, state).numpy()
         ours = nf4(values, is_double=is_double).values.reshape(values.shape)
-        assert (np.abs(ours - theirs) < 1e-6).mean() > 0.9999
+        # A value in the middle between two codes goes either way: of 960 scales in 8 bits, one does here.
+        assert (np.abs(ours - theirs) < 1e-6).mean() > (0.998 if is_double else 0.9999)
         assert relative_error(theirs, ours) < 1e-3
