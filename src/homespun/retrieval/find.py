@@ -1,6 +1,7 @@
 """One search from names alone: opens the library and what reranks, searches, closes what it opened."""
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from homespun.models.home import Home
@@ -41,7 +42,7 @@ def find_passages(
     model: str | None = None,
     progress: Progress = no_progress,
 ) -> list[Hit]:
-    """The passages of a library that fit a query best, reranked as asked.
+    """The passages of a library that fit a query best, reranked as asked. See `open_finder` for many queries.
 
     Args:
         home: where libraries, embedders and models are.
@@ -49,6 +50,26 @@ def find_passages(
         query: any text.
         options, reranking: how.
         model: the language model of the reranker `model`; None: the default one.
+
+    Raises:
+        LibraryError: no such library.
+        RetrievalError: no such reranker.
+    """
+    with open_finder(home, library, options, reranking, model=model, progress=progress) as find:
+        return find(query)
+
+
+@contextmanager
+def open_finder(
+    home: Home,
+    library: str | Library,
+    options: SearchOptions = SearchOptions(),
+    reranking: RerankOptions = RerankOptions(),
+    *,
+    model: str | None = None,
+    progress: Progress = no_progress,
+) -> Iterator[Callable[[str], list[Hit]]]:
+    """What finds passages for one query after the other: library and rerankers are opened once.
 
     Raises:
         LibraryError: no such library.
@@ -65,4 +86,4 @@ def find_passages(
             if reranking.rerank != "auto":
                 raise
             rerankers = []  # an embedder without token states: nothing to rerank by
-        return search(opened, query, options, rerankers=rerankers)
+        yield lambda query: search(opened, query, options, rerankers=rerankers)

@@ -4,16 +4,15 @@ A model that is to answer from passages has to be tuned on passages: the same ru
 search, its mistakes included. What is learnt is the short answer, or the refusal where there is none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from homespun.models.home import Home
 from homespun.models.template import Message
 from homespun.progress import Progress, no_progress
 from homespun.rag.prompt import SYSTEM_RULE, prompt_messages
-from homespun.retrieval.find import RerankOptions, find_passages
-from homespun.retrieval.open import open_library
-from homespun.retrieval.search import SearchOptions
+from homespun.retrieval.find import RerankOptions, open_finder
+from homespun.retrieval.search import Hit, SearchOptions
 from homespun.tuning.errors import DataError
 from homespun.tuning.examples import Example
 
@@ -36,26 +35,26 @@ def ground(
         DataError: an example that is not one question and its answer.
         LibraryError: no such library.
     """
-    library = open_library(home, options.library)
-    found = []
-    for place, example in enumerate(examples):
-        progress(f"Finding passages in {options.library}", place, len(examples))
-        roles = [message.role for message in example.messages if message.role != "system"]
-        if roles != ["user", "assistant"]:
-            raise DataError(
-                "only rows of one question and its answer can be put behind passages",
-                where=f"{example.file}:{example.line}",
-                remedy="Leave --library out, or give a question set.",
-            )
-        question, answer = example.messages[-2:]
-        hits = find_passages(
-            home,
-            library,
-            question.content,
-            SearchOptions(n_hits=options.passages),
-            RerankOptions(options.rerank),
-        )
-        passages = [hit.passage for hit in hits[: options.passages]]
-        turns = prompt_messages(SYSTEM_RULE, question.content, (), passages)
-        found.append(replace(example, messages=(*turns, Message("assistant", answer.content))))
+    search_options = SearchOptions(n_hits=options.passages)
+    with open_finder(
+        home, options.library, search_options, RerankOptions(options.rerank), progress=progress
+    ) as find:
+        found = []
+        for place, example in enumerate(examples):
+            progress(f"Finding passages in {options.library}", place, len(examples))
+            found.append(_grounded(example, find))
     return tuple(found)
+
+
+def _grounded(example: Example, find: Callable[[str], list[Hit]]) -> Example:
+    roles = [message.role for message in example.messages if message.role != "system"]
+    if roles != ["user", "assistant"]:
+        raise DataError(
+            "only rows of one question and its answer can be put behind passages",
+            where=f"{example.file}:{example.line}",
+            remedy="Leave --library out, or give a question set.",
+        )
+    question, answer = example.messages[-2:]
+    passages = [hit.passage for hit in find(question.content)]
+    turns = prompt_messages(SYSTEM_RULE, question.content, (), passages)
+    return replace(example, messages=(*turns, Message("assistant", answer.content)))
