@@ -21,6 +21,7 @@ from homespun.evaluation.way_asked import (
     gold_sentences,
 )
 from homespun.evaluation.way_digest import question_key, way_digest
+from homespun.evaluation.way_no_model import no_model
 from homespun.evaluation.way_options import WITH_ADAPTER, WITH_LIBRARY, WayOptions
 from homespun.evaluation.way_prompted import RULES, PromptedWay, shot_messages
 from homespun.evaluation.ways import Way
@@ -99,7 +100,7 @@ class WayOpener:
                 "The way few-shot shows answered questions, and there are none to show.",
                 remedy="Name a file of them with --train, or let the set have a split named train.",
             )
-        if remote_model(options.model or None) is None:
+        if options.kind != "quote" and remote_model(options.model or None) is None:
             model_path(self.home, options.model or None)
 
     def library(self, name: str) -> Library:
@@ -135,7 +136,7 @@ class WayOpener:
             HomespunError: what it needs is not there, or cannot be run.
         """
         self.check(options)
-        engine = self.engine(options)
+        engine = no_model() if options.kind == "quote" else self.engine(options)
         library = self.library(options.library) if options.kind in WITH_LIBRARY else None
         folder = adapter_path(self.home, options.adapter) if options.adapter else None
         adapter = use_adapter(engine, self.home, options.adapter) if options.adapter else None

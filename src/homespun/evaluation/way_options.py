@@ -124,7 +124,14 @@ def _fitting(options: WayOptions, given: set[str]) -> WayOptions:
     if options.kind not in WITH_ADAPTER and "adapter" not in given:
         unused["adapter"] = ""
     if options.kind == "quote":
-        unused |= {"max_new_tokens": 64, "adapter": "", "window": 0}
+        unused |= {
+            "max_new_tokens": 64,
+            "adapter": "",
+            "window": 0,
+            "model": "",
+            "engine": "auto",
+            "mode": "fast",
+        }
     if options.kind != "few-shot":
         unused["shots"] = 4
     return _replaced(options, unused)
