@@ -65,16 +65,21 @@ def bench_model(path: Path, cache_path: Path, progress: Progress = no_progress) 
         def told(done: int, first: int = first, n_steps: int = n_steps) -> None:
             progress(LABEL, first + done, n_steps)
 
-        rows.append(_measure(file, engine, mode, cache_path, told))
+        rows.append(measure_candidate(file, engine, mode, cache_path, told))
     progress(LABEL, STEPS * len(candidates), STEPS * len(candidates))
     bench = MachineBench(path.name, processor_name(), usable_threads(), tuple(rows))
     remember_bench(file, cache_path, bench)
     return bench
 
 
-def _measure(
+def measure_candidate(
     file: GGUFFile, engine: str, mode: Mode, cache_path: Path, told: Callable[[int], None]
 ) -> BenchRow:
+    """One engine on one file, in a process of its own; a failure is in the row.
+
+    Args:
+        told: called with how many of the `STEPS` are done.
+    """
     needed_bytes = 4 * file.n_parameters if engine == "torch" else file.size_bytes
     free_bytes = available_memory_bytes()
     if needed_bytes > free_bytes:  # the system would end something, and not always this

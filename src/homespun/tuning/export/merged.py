@@ -95,7 +95,7 @@ def write_changed_gguf(
 
     if target not in TARGETS:
         raise ExportError(f"format {target!r} is not one of {', '.join(TARGETS)}")
-    formats, fallbacks = _formats(file, config, target)
+    formats, fallbacks = tensor_formats(file, config, target)
     sizes = {tensor: stored_shape(info.shape, formats[tensor]) for tensor, info in file.tensors.items()}
     check_free_space(path.parent, sum(int(np.prod(shape)) for shape in sizes.values()))
     writer = gguf.GGUFWriter(str(path), config.architecture)
@@ -128,7 +128,10 @@ def write_changed_gguf(
     return MergedFile(dict(Counter(formats.values())), fallbacks)
 
 
-def _formats(file: GGUFFile, config: ModelConfig, target: str) -> tuple[dict[str, str], tuple[str, ...]]:
+def tensor_formats(
+    file: GGUFFile, config: ModelConfig, target: str
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The format of each tensor of a written file, and a sentence for each that cannot have the wanted one."""
     formats, fallbacks = {}, []
     for name, info in file.tensors.items():
         if len(info.shape) == 1:
