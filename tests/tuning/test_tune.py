@@ -252,6 +252,20 @@ def test_full_tuning_makes_a_model_that_is_served_as_it_was_trained(home, model,
         assert engine.facts.architecture == "llama"
 
 
+def test_dora_is_served_merged_and_refused_as_a_live_adapter(home, model, rows):
+    from homespun.engines.errors import AdapterError
+
+    result = tune(home, [rows], replace(OPTIONS, method="dora"), name="lengths", model=model)
+    assert result.model == home.models_path / "lengths" / "lengths.gguf"  # its held-out loss was compared
+    with (
+        load_engine(home, model) as engine,
+        pytest.raises(AdapterError, match="use_dora cannot be served live"),
+    ):
+        engine.load_adapter("lengths", result.path)
+    with pytest.raises(TuneError, match="there is a model 'tiny' already"):
+        tune(home, [rows], replace(OPTIONS, method="full"), name="tiny", model=model)
+
+
 def test_a_model_that_is_not_what_was_trained_is_refused(home, model, rows):
     import homespun.tuning.tune_run as run
     from homespun.tuning.errors import ReceiptError

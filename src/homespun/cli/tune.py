@@ -95,7 +95,7 @@ def _summary(result: Any) -> str:
         lines.append(_receipt_line(result.receipt))
     if result.forgetting is not None:
         lines += [f"forgotten: {sentence}" for sentence in result.forgetting.sentences]
-    is_model = result.path.parent.name == "models"
+    is_model = result.model is not None
     lines.append(f"use it: homespun run ... --{'model' if is_model else 'adapter'} {result.name}")
     return "\n".join(lines)
 

@@ -43,7 +43,7 @@ def tune(
 ) -> "TuneResult":
     """Learn from examples; the adapter NAME of the home is live in the engine at once.
 
-    Full fine-tuning makes a model NAME instead.
+    Full fine-tuning makes a model NAME instead, and DoRA one beside the adapter, for it cannot be live.
 
     A run of the same name, data, base and options that was stopped goes on exactly where it stood.
 

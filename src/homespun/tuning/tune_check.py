@@ -23,14 +23,12 @@ def checked(
 ) -> TuneResult:
     """The result with its receipt and what was forgotten, both kept beside the adapter.
 
-    A DoRA adapter cannot be live, so it has neither: it is exported merged, and the export is compared.
+    What is served as a model of its own (full tuning, DoRA merged) is judged by its held-out loss instead.
 
     Raises:
         ReceiptError: the receipt refuses the adapter.
     """
-    if options.method == "dora":
-        return result
-    if options.method == "full":
+    if options.method in ("dora", "full"):
         _check_model(home, prepared, result, progress)
         return result
     if options.receipt:

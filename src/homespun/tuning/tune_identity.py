@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from homespun.models.adapter_path import CONFIG_FILE
+from homespun.models.home import Home
 from homespun.tuning.adapters import read_lineage
 from homespun.tuning.base import Base
 from homespun.tuning.errors import TuneError
@@ -51,6 +52,11 @@ def check_name(folder: Path, fingerprint: str) -> None:
     raise TuneError(
         what, remedy=f"Choose another --name, or run `homespun adapters remove {folder.name}` first."
     )
+
+
+def name_is_taken(home: Home, folder: Path) -> bool:
+    """Whether another model has the run's name already; its own, registered just before a kill, is no other."""
+    return read_lineage(folder) is None and any(model.name == folder.name for model in home.models())
 
 
 def package_versions() -> dict[str, str]:

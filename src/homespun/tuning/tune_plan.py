@@ -4,15 +4,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from homespun.sizing.memory import TORCH_RUNTIME_BYTES, activation_bytes
 from homespun.tuning.batches import step_places
 from homespun.tuning.defaults import Chosen
 from homespun.tuning.examples import EncodedExample
 from homespun.tuning.options import TuneOptions
 from homespun.tuning.prepare import Prepared
 from homespun.tuning.trainer import Trainer
-
-#: The interpreter with torch loaded, measured on Linux.
-RUNTIME_BYTES = 420_000_000
 
 
 @dataclass(frozen=True)
@@ -68,18 +66,13 @@ def plan_run(
         precision=precision,
         tokens_per_s=speed,
         seconds=(chosen.n_steps * per_step + look_tokens / 2.5) / speed,  # a look has no backward pass
-        memory_bytes=RUNTIME_BYTES
+        memory_bytes=TORCH_RUNTIME_BYTES
         + weights.n_bytes
         + 16 * n_learnt  # the numbers, their gradients, two moments
         + activation_bytes(config.hidden_size, config.ffn_size, config.n_layers)
         * min(chosen.tokens_at_once, max(int(per_step), 1)),
         disk_bytes=4 * n_learnt * 5,
     )
-
-
-def activation_bytes(hidden: int, ffn: int, n_layers: int) -> int:
-    """Bytes that a token keeps until the backward pass, in 16 bits: what `network` saves in each layer."""
-    return n_layers * 2 * (7 * hidden + 3 * ffn)
 
 
 def _speed(trainer: Trainer, batch: Sequence[EncodedExample]) -> float:

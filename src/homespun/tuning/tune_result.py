@@ -17,6 +17,7 @@ class TuneResult:
         stopped: why it ended: "steps" (all done) or "patience" (the held-out loss no longer fell).
         left_out: rows that were not trained on, each "FILE:LINE: why".
         losses: nats a learnt token; the adapter is that of the best held-out loss.
+        model: the file of the model that it made, where it did not make a live adapter.
         receipt: whether it is served as it was trained; None where it was not asked for or cannot be.
         forgetting: what the model lost by it.
     """
@@ -30,5 +31,6 @@ class TuneResult:
     seconds: float
     n_resumed: int
     left_out: tuple[str, ...]
+    model: Path | None = None
     receipt: Receipt | None = None
     forgetting: ForgettingReport | None = None

@@ -34,6 +34,7 @@ from homespun.tuning.export.merged import write_changed_gguf
 from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.network.frozen import FrozenWeights
 from homespun.tuning.network.full import FullParameters
+from homespun.tuning.network.merged import merged_values
 from homespun.tuning.network.network import Network
 from homespun.tuning.network.parameters import LoraParameters
 from homespun.tuning.network.precision import choose_precision
@@ -43,7 +44,7 @@ from homespun.tuning.rate_finder import find_rate
 from homespun.tuning.samples import Sample, Sampler
 from homespun.tuning.schedule import rate_at
 from homespun.tuning.trainer import Trainer
-from homespun.tuning.tune_identity import check_name, fingerprint_of, package_versions
+from homespun.tuning.tune_identity import check_name, fingerprint_of, name_is_taken, package_versions
 from homespun.tuning.tune_plan import TunePlan, plan_run
 from homespun.tuning.tune_result import TuneResult
 
@@ -66,6 +67,8 @@ class Run:
         self.options, self.grounding, self.progress = options, grounding, progress
         fingerprint = fingerprint_of(base, prepared, options, grounding)
         check_name(folder, fingerprint)
+        if options.method in ("dora", "full") and name_is_taken(home, folder):
+            raise TuneError(f"there is a model {folder.name!r} already", remedy="Choose another --name.")
         device = _device(options.device)
         self.precision = choose_precision(options.precision, device)
         self.chosen = chosen(options, len(prepared.train))
@@ -240,6 +243,9 @@ class Run:
         if self.best:
             self.learnt.flat.data.copy_(self.best["best"])
         self._write_adapter(self.folder)
+        if isinstance(self.learnt, LoraParameters) and self.learnt.is_dora:
+            values = merged_values(self.trainer.network.weights, self.learnt)
+            self._write_model(self.home.models_path / self.folder.name, values)
         losses = self._write_lineage("finished")
         shutil.rmtree(self.checkpoint_path, ignore_errors=True)
         return TuneResult(
@@ -252,26 +258,27 @@ class Run:
             seconds=self.done.seconds,
             n_resumed=self.n_resumed,
             left_out=self.prepared.left_out,
+            model=None
+            if self.options.method in ("lora", "qlora")
+            else self.home.model(self.folder.name).path,
         )
 
     def _write_adapter(self, folder: Path) -> None:
         if isinstance(self.learnt, FullParameters):
-            self._write_model(self.learnt)
+            self._write_model(self.folder, self.learnt.values)
             return
 
         write_adapter(folder, self.learnt.tensors(), self.learnt.peft_config(self.base.name))
 
-    def _write_model(self, learnt: FullParameters) -> None:
+    def _write_model(self, folder: Path, values: Callable[[str], Any]) -> None:
         """A whole model, in the very numbers that the last forward pass used, registered under the run's name."""
-        path = self.folder / f"{self.folder.name}.gguf"
+        path = folder / f"{folder.name}.gguf"
         part = path.with_name(f".{path.name}.part")
+        folder.mkdir(exist_ok=True)
         target = "BF16" if self.precision.name == "bf16" else "F32"
-        base = self.base
-        write_changed_gguf(
-            base.file, base.config, learnt.values, target, part, self.folder.name, self.progress
-        )
+        write_changed_gguf(self.base.file, self.base.config, values, target, part, folder.name, self.progress)
         part.replace(path)
-        self.home.add_model(path, self.folder.name)
+        self.home.add_model(path, folder.name)
 
     def _write_lineage(self, status: Status) -> Losses:
         done = self.done
