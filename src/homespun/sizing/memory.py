@@ -28,3 +28,19 @@ def kv_bytes_per_token(n_layers: int, n_kv_heads: int, n_values: int, precision:
     """
     extra = 16.0 if precision == "u8" else 0.0
     return int(n_layers * n_kv_heads * (n_values * _CACHE_VALUE_BYTES[precision] + extra))
+
+
+#: The interpreter with torch loaded, measured on Linux.
+TORCH_RUNTIME_BYTES = 420_000_000
+
+
+def activation_bytes(hidden: int, ffn: int, n_layers: int, *, recompute: bool = False) -> int:
+    """Bytes that a token keeps until the backward pass, in 16 bits: what the training network saves.
+
+    Args:
+        hidden, ffn: widths of the stream and of the inner feed-forward part.
+        n_layers: trained layers.
+        recompute: one row a layer is kept, and one layer's rest is computed again at a time.
+    """
+    layer = 2 * (7 * hidden + 3 * ffn)
+    return n_layers * 2 * hidden + layer if recompute else n_layers * layer
