@@ -1,6 +1,7 @@
 """The training of an encoder by contrast: torch and sentence-transformers are imported when it begins."""
 
 import random
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +22,8 @@ def import_sentence_transformers() -> Any:
         EngineError: it or torch is not installed.
     """
     import_torch()
+    # Packages that it looks into warn of faster kernels elsewhere, which nobody is to install.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         import sentence_transformers
     except ImportError as error:
