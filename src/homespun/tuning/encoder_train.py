@@ -1,7 +1,7 @@
 """The training of an encoder by contrast: torch and sentence-transformers are imported when it begins."""
 
-import random
 import logging
+import random
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
