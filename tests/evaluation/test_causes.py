@@ -47,7 +47,7 @@ def test_each_fault_of_the_files_is_named(measured_home: Home, tmp_path: Path) -
     found = compared(measured_home, tmp_path, book, "quote@abstain=no@passages=4", "faults")
     right, other = named(found, book.planted)
     assert not other
-    assert len(right) == len(book.planted) == 11
+    assert len(right) == len(book.planted) == 10
     wrong = [row for row in found.ways[0].rows if row.cause is not None]
     assert {row.answered.question_id for row in wrong} - set(book.planted) <= {"fee-4"}  # the twin of again-4
     assert {cause.name for cause in found.causes} == set(book.planted.values())

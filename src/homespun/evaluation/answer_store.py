@@ -27,7 +27,8 @@ class AnswerStore:
         for line in lines:
             try:
                 row = json.loads(line)
-                found[row.pop("key")] = from_row(row)
+                key = row.pop("key")
+                found[key] = from_row(row)
             except (ValueError, TypeError, KeyError, AttributeError):
                 continue
         return found

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from homespun.evaluation.comparison import Comparison, Pair
+from homespun.evaluation.way_options import ORACLES
 from homespun.pictures.charts import draw_bars
 from homespun.pictures.intervals import DrawnInterval, Panel, draw_intervals
 from homespun.pictures.points import Panel as PointPanel
@@ -64,19 +65,20 @@ def difference_picture(comparison: Comparison) -> str:
             path,
             title="Paired differences with 95% intervals",
             base="no difference",
-            note="filled: a difference is shown, after correction for all pairs (Holm)",
+            note="filled: shown, corrected for all pairs (Holm)",
         )
 
     return inline_svg(draw, "differences")
 
 
 def cause_picture(comparison: Comparison) -> str:
-    """Wrong answers by cause, a bar for each way; empty where there is none."""
-    names = list(dict.fromkeys(one.name for one in comparison.causes))
+    """Wrong answers by cause, a bar for each way but the oracles; empty where there is none."""
+    ways = [way.name for way in comparison.ways if way.options.kind not in ORACLES]
+    names = list(dict.fromkeys(one.name for one in comparison.causes if one.way in ways))
     if not names:
         return ""
     counts = {(one.way, one.name): one.n for one in comparison.causes}
-    series = {way.name: [counts.get((way.name, name), 0) for name in names] for way in comparison.ways}
+    series = {way: [counts.get((way, name), 0) for name in names] for way in ways}
 
     def draw(path: Path) -> None:
         draw_bars(
