@@ -1,9 +1,13 @@
 """Ways on the same questions: kept answers, ways that break, figures that count every question."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from planted import handbook
@@ -39,12 +43,14 @@ class Echo:
     name: str = "echo"
     digest: str = "e" * 64
     n_asked: int = 0
+    seconds: float = 0.0
 
     def answer(self, questions: Sequence[Question], progress: Progress) -> Iterator[Answered]:
         for question in questions:
             if question.id == f"q{self.breaks_at}":
                 raise RuntimeError("the way broke")
             self.n_asked += 1
+            time.sleep(self.seconds)
             citations = (CitedPlace("a.md", 0, 3, "a b", "a.md, line 1"),)
             passages = (GivenPassage("a.md", 0, 9, 1, ("b.md",)),)
             yield Answered(question.id, question.id[1:], citations=citations, passages=passages)
@@ -232,3 +238,29 @@ def test_exact_answers_do_not_depend_on_the_order(measured_home: Home, club: Que
     again = compare(measured_home, club, ways, CompareOptions(cache=False, shuffle=True, seed=5))
     for way in again.ways:
         assert (way.n_compared, way.n_changed) == (20, 0)
+
+
+def _run_and_kill(home: Home, random: Random) -> bool:
+    """A run in a process of its own, killed somewhere; whether it was killed before its end."""
+    child = os.fork()
+    if child == 0:
+        ask_way(home, opened(Echo(seconds=0.0003), random.random() < 0.5), QUESTIONS)
+        os._exit(0)
+    time.sleep(random.uniform(0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("n_kills", [25, pytest.param(200, marks=pytest.mark.long)])
+def test_killed_again_and_again_the_answers_are_those_of_an_undisturbed_run(
+    home: Home, tmp_path: Path, n_kills: int
+) -> None:
+    undisturbed = ask_way(Home.open(tmp_path / "other"), opened(Echo()), QUESTIONS).answers
+    random = Random(8)
+    n_killed = 0
+    while n_killed < n_kills:
+        AnswerStore(home, "e" * 64).path.unlink(missing_ok=True)
+        for _ in range(4):
+            n_killed += _run_and_kill(home, random)
+        assert ask_way(home, opened(Echo()), QUESTIONS).answers == undisturbed
