@@ -14,6 +14,10 @@ from typer.core import TyperGroup
 
 #: Each command's module and the first line of its help, so that `homespun --help` loads none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "build": (
+        "homespun.cli.build",
+        "Read documents, compare the ways of answering, tune, compare again, and let the winner answer.",
+    ),
     "ingest": ("homespun.cli.ingest", "Read documents into a library."),
     "ask": ("homespun.cli.ask", "Answer a question from a library, with citations."),
     "search": ("homespun.cli.search", "Find the passages of a library that fit a query."),
@@ -47,6 +51,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Tune a model on examples: an adapter that is live at once, with a receipt.",
     ),
     "data": ("homespun.cli.data", "Check examples to learn from, import them, propose them from documents."),
+    "verify": (
+        "homespun.cli.verify",
+        "Hold each sentence of a text against a library: what it says, says otherwise, or does not say.",
+    ),
     "questions": (
         "homespun.cli.questions",
         "Show, check, divide and propose question sets to measure with.",
@@ -66,6 +74,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pull": (
         "homespun.cli.pull",
         "Fetch a model, check it and register it; a cut download goes on where it stopped.",
+    ),
+    "plan": (
+        "homespun.cli.plan",
+        "Say before a download what a model takes, what fits on this machine, and what is not known.",
     ),
     "convert": (
         "homespun.cli.convert",
