@@ -45,6 +45,8 @@ def promote_winner(home: Home, comparison: Comparison, library: str) -> str:
         max_new_tokens=way.options.max_new_tokens,
         model=way.options.model,
         adapter=way.options.adapter,
+        rerank="" if way.options.rerank == "off" else way.options.rerank,
+        may_abstain=way.options.abstain and way.options.kind != "tuned+retrieve",
         evidence={
             "comparison": comparison.name,
             "made": comparison.made,

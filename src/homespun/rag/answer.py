@@ -78,6 +78,7 @@ def answer(
     progress: Progress = no_progress,
     record_path: Path | None = None,
     adapter: str | None = None,
+    found: Sequence[Hit] | None = None,
 ) -> Answer:
     """Answer a question from a library.
 
@@ -91,6 +92,7 @@ def answer(
         progress: told what is being done.
         record_path: measurements that choose the style (see `style.choose_style`).
         adapter: the name of a loaded adapter that writes; with one, style auto is write.
+        found: what to answer from, best first; None: what a search finds.
 
     Raises:
         AnswerError: an empty question.
@@ -106,7 +108,7 @@ def answer(
         return collected
     work = Work(question, library, engine, options, tuple(history), on_text, adapter)
     progress("searching", 0, 3)
-    hits = work.find()
+    hits = work.find() if found is None else list(found)
     progress("weighing passages", 1, 3)
     evidence = work.weigh(hits)
     style, reason = style_of(options, engine, record_path, adapter)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from homespun.engines.engine import Engine, EngineOptions
 from homespun.engines.load import load_engine
@@ -11,9 +12,12 @@ from homespun.models.home import Home
 from homespun.models.template import Message
 from homespun.progress import Progress, no_progress
 from homespun.rag.answer import AnswerOptions, OnText, answer
+from homespun.rag.default_way import DefaultWay, read_default_way
 from homespun.rag.result import Answer
+from homespun.retrieval.find import RerankOptions, find_passages
 from homespun.retrieval.library import Library
 from homespun.retrieval.open import open_library
+from homespun.retrieval.search import Hit, SearchOptions
 
 
 class Desk:
@@ -21,13 +25,22 @@ class Desk:
 
     Attributes:
         adapter: the loaded adapter that writes; None: the model itself.
+        way: what a comparison promoted; it holds where style is auto. None: nothing, or a model was named.
     """
 
-    def __init__(self, home: Home, library: Library, engine: Engine, adapter: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        library: Library,
+        engine: Engine,
+        adapter: str | None = None,
+        way: DefaultWay | None = None,
+    ) -> None:
         self.home = home
         self.library = library
         self.engine = engine
         self.adapter = adapter
+        self.way = way
 
     @classmethod
     def open(
@@ -44,7 +57,7 @@ class Desk:
         """Open a library and load a model, both at once, for each waits mostly for itself.
 
         Args:
-            adapter: an adapter's name in the home, or its folder.
+            model, adapter: names; where both are None, those of the library's promoted way, if it has one.
 
         Raises:
             LibraryError: no such library.
@@ -53,7 +66,10 @@ class Desk:
             ModelError, AdapterError: an adapter of another model.
             EngineError: no engine here can run it.
         """
-        Library.open(home, library)  # what is not there is told before a model is loaded
+        looked_at = Library.open(home, library)  # what is not there is told before a model is loaded
+        way = read_default_way(looked_at) if model is None and adapter is None else None
+        if way is not None:
+            model, adapter = way.model or None, way.adapter or None
         if adapter is not None:
             adapter_path(home, adapter)
 
@@ -74,7 +90,7 @@ class Desk:
                 if loading.exception() is None:
                     loading.result()[0].close()
                 raise
-            return cls(home, opened, *loading.result())
+            return cls(home, opened, *loading.result(), way)
 
     def __enter__(self) -> "Desk":
         return self
@@ -92,7 +108,19 @@ class Desk:
         progress: Progress = no_progress,
     ) -> Answer:
         """Answer one question. See `homespun.rag.answer.answer`."""
-        return answer(
+        way = self.way if options.style == "auto" and not history else None
+        found: list[Hit] | None = None
+        if way is not None:
+            options = way.options(options)
+            if way.rerank and question.strip():
+                found = find_passages(
+                    self.home,
+                    self.library,
+                    question,
+                    SearchOptions(n_hits=way.n_passages),
+                    RerankOptions(way.rerank),
+                )
+        answered = answer(
             question,
             self.library,
             self.engine,
@@ -102,7 +130,9 @@ class Desk:
             progress=progress,
             record_path=self.home.cache_path / "styles.json",
             adapter=self.adapter,
+            found=found,
         )
+        return answered if way is None else replace(answered, style_reason=way.reason)
 
     def close(self) -> None:
         """Free the model."""
