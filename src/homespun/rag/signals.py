@@ -125,7 +125,7 @@ def signals_of(
     prompt = fit_prompt(engine, answer.searched, passages, max_new_tokens=options.sample_tokens)
     values = None if answer.abstained else _token_values(engine, prompt.token_ids, answer.answer)
     progress("looking for signals", 1, 3)
-    samples = () if answer.abstained else _samples(engine, prompt.token_ids, options, seed)
+    samples = () if answer.abstained else draw_answers(engine, prompt.token_ids, options, seed)
     clusters = same_meanings((answer.answer, *samples), library.embedder) if samples else []
     progress("looking for signals", 2, 3)
     support = None
@@ -215,7 +215,10 @@ def _token_values(engine: Engine, prompt: Sequence[int], text: str) -> tuple[np.
     return np.concatenate(chosen), np.concatenate(entropies)
 
 
-def _samples(engine: Engine, prompt: tuple[int, ...], options: SignalOptions, seed: int) -> tuple[str, ...]:
+def draw_answers(
+    engine: Engine, prompt: tuple[int, ...], options: SignalOptions, seed: int
+) -> tuple[str, ...]:
+    """Answers to one prompt, drawn at a temperature; what they agree on is less likely made up."""
     stop = (*engine.template.stop_texts, *PROMPT_BEGINNINGS)
     requests = [
         Request(

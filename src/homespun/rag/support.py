@@ -33,6 +33,9 @@ LEAST_STRENGTH = 0.52
 #: Strength lost where one side has a negation and the other none.
 DENIAL_COST = 0.1
 
+#: The reason where nothing contradicts a sentence, and nothing says it.
+NOT_SAID = "no passage says this"
+
 _NEGATIONS = frozenset(
     [
         "not",
@@ -138,7 +141,7 @@ class SupportChecker:
             or _changed_negation(tokens, window, alignment)
         )
         if not reason and strength < LEAST_STRENGTH:
-            reason = "no passage says this"
+            reason = NOT_SAID
         return Check(not reason, window.sentences, reason, strength)
 
     def _soft_coverage(self, tokens: Sequence[Token], window: _Window) -> float:
