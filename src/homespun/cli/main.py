@@ -55,6 +55,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.verify",
         "Hold each sentence of a text against a library: what it says, says otherwise, or does not say.",
     ),
+    "judge": (
+        "homespun.cli.judge",
+        "Let a model judge a kept comparison, and see how far it agrees with your own marks.",
+    ),
     "questions": (
         "homespun.cli.questions",
         "Show, check, divide and propose question sets to measure with.",
@@ -78,6 +82,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": (
         "homespun.cli.plan",
         "Say before a download what a model takes, what fits on this machine, and what is not known.",
+    ),
+    "costs": (
+        "homespun.cli.costs",
+        "Work out what answering costs: hosted by the token, rented by the month, or on the own machine.",
     ),
     "convert": (
         "homespun.cli.convert",

@@ -6,7 +6,9 @@ Prices change and nobody tells a program when. `prices.json` in the home takes p
 
 import json
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from homespun.models.errors import HomeError
 
@@ -56,11 +58,93 @@ def read_price(home_path: Path, model: str) -> Price | None:
     Raises:
         HomeError: the home's table is there and cannot be read.
     """
-    path = home_path / "prices.json"
+    return _own_price(home_path / "prices.json", model) or PRICES.get(model)
+
+
+def read_prices(home_path: Path, table: Path | None = None) -> dict[str, Price]:
+    """Every price that is known: the user's own before the list prices.
+
+    Args:
+        home_path: the home, whose `prices.json` is read where there is one.
+        table: another file of that form instead of the home's.
+
+    Raises:
+        HomeError: the table cannot be read, or the other file is not there.
+    """
+    path = table or home_path / "prices.json"
+    if table is not None and not table.is_file():
+        raise HomeError("there is no such table of prices", where=str(table), remedy="Check the path.")
+    own = {name: _own_price(path, name) for name in _entries(path)}
+    return {**PRICES, **{name: price for name, price in own.items() if price is not None}}
+
+
+def read_old_prices() -> dict[str, Price]:
+    """What tokens cost in 2023, each with its date and source, to compare with."""
+    text = resources.files("homespun.sizing").joinpath("old_prices.json").read_text(encoding="utf-8")
+    stored = json.loads(text)
+    return {
+        name: Price(entry["input"], entry["output"], None, entry["as_of"], stored["source"])
+        for name, entry in stored["tokens"].items()
+    }
+
+
+@dataclass(frozen=True)
+class TrainingPrice:
+    """US dollars a million tokens: of training once, and of the tuned model's reading and writing."""
+
+    training: float
+    input: float
+    output: float
+    as_of: str
+    source: str
+
+
+def read_old_training_prices() -> dict[str, TrainingPrice]:
+    """What hosted tuning cost in 2023."""
+    text = resources.files("homespun.sizing").joinpath("old_prices.json").read_text(encoding="utf-8")
+    stored = json.loads(text)
+    return {
+        name: TrainingPrice(
+            entry["training"], entry["input"], entry["output"], entry["as_of"], stored["source"]
+        )
+        for name, entry in stored["tuning"].items()
+    }
+
+
+@dataclass(frozen=True)
+class Rent:
+    """A machine with a model on it, rented: US dollars a month, between two figures where a range is told."""
+
+    name: str
+    low_usd: float
+    high_usd: float
+    as_of: str
+    source: str
+
+
+def read_rents() -> tuple[Rent, ...]:
+    """What renting a machine for Llama 2 70B cost in 2023, as the talk told it."""
+    text = resources.files("homespun.sizing").joinpath("old_prices.json").read_text(encoding="utf-8")
+    return tuple(Rent(**entry) for entry in json.loads(text)["rents"])
+
+
+def _entries(path: Path) -> dict[str, Any]:
     try:
-        entry = json.loads(path.read_text(encoding="utf-8")).get(model)
-        if entry is None:
-            return PRICES.get(model)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise _unreadable(path, error) from None
+    if not isinstance(stored, dict):
+        raise _unreadable(path, "it is no JSON object")
+    return stored
+
+
+def _own_price(path: Path, model: str) -> Price | None:
+    entry = _entries(path).get(model)
+    if entry is None:
+        return None
+    try:
         cached = entry.get("cached")
         price = Price(
             float(entry["input"]),
@@ -72,11 +156,13 @@ def read_price(home_path: Path, model: str) -> Price | None:
         if not (price.input >= 0 and price.output >= 0 and (price.cached or 0) >= 0):
             raise ValueError(f"a price of {model} is below 0")
         return price
-    except FileNotFoundError:
-        return PRICES.get(model)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise HomeError(
-            f"this table of prices cannot be read ({error})",
-            where=str(path),
-            remedy='Write {"MODEL": {"input": 0.25, "output": 2.0}}, in US dollars a million tokens.',
-        ) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, why: object) -> HomeError:
+    return HomeError(
+        f"this table of prices cannot be read ({why})",
+        where=str(path),
+        remedy='Write {"MODEL": {"input": 0.25, "output": 2.0}}, in US dollars a million tokens.',
+    )
