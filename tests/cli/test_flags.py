@@ -11,6 +11,7 @@ from homespun.cli.flags import flags
 from homespun.cli.main import COMMANDS
 from homespun.decoding.next import OddsOptions
 from homespun.engines.engine import EngineOptions, GenerateOptions
+from homespun.evaluation.comparison import CompareOptions
 from homespun.evaluation.strategies import ComparisonOptions
 from homespun.rag.answer import AnswerOptions
 from homespun.retrieval.search import SearchOptions
@@ -59,6 +60,7 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
         GenerateOptions,
         OddsOptions,
         ComparisonOptions,
+        CompareOptions,
         AnswerOptions,
         SearchOptions,
         IngestOptions,
@@ -101,6 +103,7 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
         GenerateOptions,
         OddsOptions,
         ComparisonOptions,
+        CompareOptions,
         AnswerOptions,
         SearchOptions,
         IngestOptions,

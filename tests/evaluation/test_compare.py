@@ -16,10 +16,11 @@ from homespun.errors import HomespunError
 from homespun.evaluation.answer_store import AnswerStore
 from homespun.evaluation.asking import ask_way, draw_sample
 from homespun.evaluation.compare import compare
-from homespun.evaluation.comparison import CompareOptions
+from homespun.evaluation.comparison import CompareOptions, Comparison
 from homespun.evaluation.comparison_json import from_json, to_json
 from homespun.evaluation.comparison_store import changes_since, find_comparison, keep_comparison
 from homespun.evaluation.errors import EvaluationError
+from homespun.evaluation.promote import promote_winner
 from homespun.evaluation.questions import Question, QuestionSet, questions_digest, read_questions
 from homespun.evaluation.way_digest import question_key, way_digest
 from homespun.evaluation.way_open import OpenedWay
@@ -27,6 +28,8 @@ from homespun.evaluation.way_options import WayOptions, parse_ways
 from homespun.evaluation.ways import Answered, CitedPlace, GivenPassage
 from homespun.models.home import Home
 from homespun.progress import Progress
+from homespun.rag.default_way import read_default_way
+from homespun.retrieval.library import Library
 from homespun.retrieval.open import open_library
 from homespun.retrieval.sync import ingest
 
@@ -169,9 +172,9 @@ def club(measured_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Quest
 def test_a_way_that_cannot_be_opened_does_not_take_the_others_with_it(
     measured_home: Home, club: QuestionSet, tmp_path: Path
 ) -> None:
-    ways = parse_ways("quote,quote@abstain=no,prompt@engine=vllm", WayOptions(library="club"))
+    ways = parse_ways("quote,prompt@engine=vllm", WayOptions(library="club"))
     found = compare(measured_home, club, ways, CompareOptions(), name="first")
-    quoted, _, broken = found.ways
+    quoted, broken = found.ways
     assert (quoted.n_attempted, quoted.n_scored) == (20, 20)
     assert quoted.correct.value >= 0.9 and quoted.hits["hit@1"] >= 0.9
     assert (broken.n_attempted, broken.n_scored) == (20, 0)
@@ -180,12 +183,23 @@ def test_a_way_that_cannot_be_opened_does_not_take_the_others_with_it(
     assert {cause.name for cause in found.causes if cause.way == broken.name} == {"failed"}
     assert from_json(json.loads(json.dumps(to_json(found)))) == found
     _kept_and_compared(measured_home, found, club)
+    _promoted(measured_home, found)
 
 
-def _kept_and_compared(home: Home, found: object, club: QuestionSet) -> None:
-    from homespun.evaluation.comparison import Comparison
+def _promoted(home: Home, found: Comparison) -> None:
+    with pytest.raises(EvaluationError, match="No winner is promoted"):
+        promote_winner(home, found, "club")
+    with pytest.raises(EvaluationError, match="`ask` cannot take it"):
+        promote_winner(home, replace(found, winner="prompt@engine=vllm"), "club")
+    with pytest.raises(HomespunError, match="no library 'other'"):
+        promote_winner(home, replace(found, winner="quote"), "other")
+    assert "quote is now the way" in promote_winner(home, replace(found, winner="quote"), "")
+    way = read_default_way(Library.open(home, "club"))
+    assert way is not None and (way.style, way.n_passages, way.adapter) == ("quote", 10, "")
+    assert way.evidence["comparison"] == "first" and way.evidence["digest"] == found.ways[0].digest
 
-    assert isinstance(found, Comparison)
+
+def _kept_and_compared(home: Home, found: Comparison, club: QuestionSet) -> None:
     keep_comparison(home, found)
     before = find_comparison(home, "last", club.digest)
     assert before == found
@@ -229,6 +243,29 @@ def test_one_question_names_no_winner(measured_home: Home, club: QuestionSet) ->
     found = compare(measured_home, one, ways)
     assert found.winner == "" and "1 question is too few" in found.verdict[0]
     assert found.ways[0].n_attempted == 1
+
+
+def test_sizes_are_chosen_on_train_questions_alone(measured_home: Home, club: QuestionSet) -> None:
+    train, test = club.questions[:4], club.questions[4:8]
+    asked = QuestionSet(test, questions_digest(test))
+    told: list[str] = []
+    ways = parse_ways("quote,quote@passages=2", WayOptions(library="club"))
+    found = compare(
+        measured_home,
+        asked,
+        ways,
+        CompareOptions(choose=4),
+        shots=(*train, *test),
+        on_answer=lambda way, answered, is_kept: told.append(answered.question_id),
+    )
+    (note,) = [note for note in found.notes if "chosen" in note]
+    assert (
+        note.startswith("quote: passages=") and "on 4 train questions" in note
+    )  # the four asked are left out
+    assert set(told) == {one.id for one in test}
+    assert found.way("quote@passages=2").options.passages == 2  # as typed
+    with pytest.raises(EvaluationError, match="no train questions"):
+        compare(measured_home, asked, ways, CompareOptions(choose=4), shots=test)
 
 
 @pytest.mark.long

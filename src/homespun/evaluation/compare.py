@@ -11,15 +11,14 @@ from homespun.engines.processor import processor_name
 from homespun.errors import HomespunError
 from homespun.evaluation.asking import AskedWayResult, ask_way, draw_sample, shuffled
 from homespun.evaluation.causes import CauseFinder, count_causes
+from homespun.evaluation.choosing import choose_settings
 from homespun.evaluation.comparison import AskedQuestion, CompareOptions, Comparison, WayResult, WayRow
 from homespun.evaluation.errors import EvaluationError
-from homespun.evaluation.gold import GoldFinder
 from homespun.evaluation.questions import Question, QuestionSet, questions_digest
-from homespun.evaluation.scoring import score
 from homespun.evaluation.verdict import compared_pairs, judge
 from homespun.evaluation.way_open import OpenedWay, WayOpener
 from homespun.evaluation.way_options import ORACLES, WITH_LIBRARY, WayOptions
-from homespun.evaluation.way_result import way_result
+from homespun.evaluation.way_result import scored_row, way_result
 from homespun.evaluation.ways import Answered
 from homespun.models.home import Home
 from homespun.progress import Progress, no_progress
@@ -49,7 +48,8 @@ def compare(
         questions: all, or one split of them.
         ways: names and options (`way_options.parse_ways`).
         options: sample, what decides, oracles.
-        shots: answered questions of the train split, for few-shot ways.
+        shots: answered questions of the train split, for few-shot ways and for choosing sizes; those that are
+            asked themselves are left out.
         name: under which the comparison is to be kept; empty: from the set and the time.
         progress: told how many answers there are, of how many.
         on_answer: told each answer as it comes.
@@ -60,10 +60,14 @@ def compare(
     """
     ways = _with_oracles(ways, options)
     asked = draw_sample(questions.questions, options.sample, options.seed)
+    words = {one.question for one in asked}
+    shown = [one for one in shots if one.question not in words]
     clock = _Clock()
-    with WayOpener(home, [one for one in shots if one.id not in {q.id for q in asked}], progress) as opener:
+    with WayOpener(home, shown, progress) as opener:
         for _, way in ways:
             opener.check(way)
+        with clock.timed("choosing"):
+            ways, chosen = choose_settings(home, opener, ways, shown, options, progress)
         order = shuffled(asked, options.seed) if options.shuffle else asked
         tell = _counting(progress, on_answer, len(ways) * len(asked))
         results: list[WayResult] = []
@@ -74,7 +78,7 @@ def compare(
             places = {one.question_id: one for one in answered.answers}
             with clock.timed("scoring"):
                 gold = opener.finder(way.library) if way.kind in WITH_LIBRARY else None
-                rows = [_scored(one, places[one.id], gold) for one in asked]
+                rows = [scored_row(one, places[one.id], gold) for one in asked]
             with clock.timed("causes"):
                 if way.library and way.kind in WITH_LIBRARY and way.library not in finders:
                     finders[way.library] = _finder(opener, way.library, questions.questions)
@@ -106,7 +110,7 @@ def compare(
         phases=clock.seconds,
         versions={"homespun": __version__},
         machine=processor_name(),
-        notes=_notes(questions, asked, results),
+        notes=(*chosen, *_notes(questions, asked, results)),
     )
 
 
@@ -149,28 +153,6 @@ def _ask(
             tell(name, one, False)
         return None, AskedWayResult(answers, crashed=sentence)
     return opened, ask_way(home, opened, order, cache=options.cache, on_answer=tell)
-
-
-def _scored(question: Question, answered: Answered, gold: GoldFinder | None) -> WayRow:
-    if gold is None:
-        scored = score(question, answered)
-    else:
-        scored = score(
-            question,
-            answered,
-            places=[place for place in gold.places(question) if place.is_found],
-            text_of=gold.text,
-            embedder=gold.library.embedder,
-        )
-    return WayRow(
-        answered,
-        scored.correct,
-        scored.exact,
-        scored.f1,
-        scored.refusal_right,
-        scored.citation_right,
-        scored.hit_rank,
-    )
 
 
 def _with_causes(

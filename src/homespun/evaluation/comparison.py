@@ -22,6 +22,10 @@ class CompareOptions:
     by: Measure = field(
         default="correct", metadata={"help": "what decides: correct (right answers and refusals) or f1"}
     )
+    choose: int = field(
+        default=0,
+        metadata={"help": "first choose prompt, passages and length on so many train questions; 0: do not"},
+    )
     oracle: bool = field(
         default=False, metadata={"help": "also answer from the right passage and the right sentence"}
     )
@@ -29,8 +33,9 @@ class CompareOptions:
     shuffle: bool = field(default=False, metadata={"help": "ask in another order, drawn by the seed"})
 
     def __post_init__(self) -> None:
-        if self.sample < 0:
-            raise EvaluationError(f"sample is {self.sample}; it must be 0 or more.")
+        for name in ("sample", "choose"):
+            if getattr(self, name) < 0:
+                raise EvaluationError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
         if self.by not in ("correct", "f1"):
             raise EvaluationError(f"by is {self.by!r}; it must be correct or f1.")
 

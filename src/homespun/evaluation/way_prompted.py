@@ -60,6 +60,8 @@ def shot_messages(rule: str, shots: Sequence[Question], question: Question) -> l
     """A question behind others with their first answers."""
     turns = [Message("system", rule)] if rule else []
     for shot in shots:
+        if shot.question == question.question:
+            continue
         told = shot.answers[0] if shot.answers else "I do not know."
         turns += [Message("user", asked(shot)), Message("assistant", told)]
     return [*turns, Message("user", asked(question))]

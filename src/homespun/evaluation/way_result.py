@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from homespun.evaluation.asking import AskedWayResult
 from homespun.evaluation.comparison import WayResult, WayRow
+from homespun.evaluation.gold import GoldFinder
 from homespun.evaluation.intervals import interval, mean_shares
 from homespun.evaluation.questions import Question
+from homespun.evaluation.scoring import score
 from homespun.evaluation.way_options import WITH_LIBRARY, WayOptions
+from homespun.evaluation.ways import Answered
 
 #: Depths of which the share of questions is told whose answer was found that far up.
 DEPTHS = (1, 3, 5, 10)
@@ -90,3 +93,26 @@ def _share(values: Sequence[bool]) -> float | None:
 def _sum(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None
+
+
+def scored_row(question: Question, answered: Answered, gold: GoldFinder | None) -> WayRow:
+    """A way's answer with its scores; `gold` finds places in the library that it answers from."""
+    if gold is None:
+        scored = score(question, answered)
+    else:
+        scored = score(
+            question,
+            answered,
+            places=[place for place in gold.places(question) if place.is_found],
+            text_of=gold.text,
+            embedder=gold.library.embedder,
+        )
+    return WayRow(
+        answered,
+        scored.correct,
+        scored.exact,
+        scored.f1,
+        scored.refusal_right,
+        scored.citation_right,
+        scored.hit_rank,
+    )
