@@ -87,6 +87,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.costs",
         "Work out what answering costs: hosted by the token, rented by the month, or on the own machine.",
     ),
+    "advise": (
+        "homespun.cli.advise",
+        "Advise by what matters to you and your own numbers: hosted or own, and the rule behind each line.",
+    ),
     "convert": (
         "homespun.cli.convert",
         "Convert a Hugging Face folder to a GGUF file and measure what the format loses.",
