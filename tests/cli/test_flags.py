@@ -13,6 +13,9 @@ from homespun.decoding.next import OddsOptions
 from homespun.engines.engine import EngineOptions, GenerateOptions
 from homespun.evaluation.comparison import CompareOptions
 from homespun.evaluation.strategies import ComparisonOptions
+from homespun.planning.advice import Needs
+from homespun.planning.costs import CostOptions
+from homespun.planning.options import PlanOptions
 from homespun.rag.answer import AnswerOptions
 from homespun.retrieval.search import SearchOptions
 from homespun.retrieval.sync import IngestOptions
@@ -27,6 +30,7 @@ OTHER = {
     int: 7,
     float: 0.25,
     "style": "write",
+    "correct": ("0.5", "own machine=0.4"),
     "stop": ("END", "STOP"),
     "strategy": ("beam", "top-p"),
     "targets": ("q_proj", "v_proj"),
@@ -69,6 +73,9 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
         DataColumns,
         ForgettingOptions,
         EncoderTuneOptions,
+        PlanOptions,
+        CostOptions,
+        Needs,
     ],
 )
 def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
@@ -112,6 +119,9 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
         DataColumns,
         ForgettingOptions,
         EncoderTuneOptions,
+        PlanOptions,
+        CostOptions,
+        Needs,
     ],
 )
 def test_each_field_has_its_help(kind: type) -> None:
