@@ -62,8 +62,7 @@ def _flag(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     flag = "--" + field.name.replace("_", "-")
     if hint is bool:
         flag = f"{flag}/--no-{field.name.replace('_', '-')}"
-    short = [field.metadata["short"]] if "short" in field.metadata else []
-    option = typer.Option(flag, *short, help=field.metadata.get("help", ""))
+    option = typer.Option(flag, help=field.metadata.get("help", ""))
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, option]
     )

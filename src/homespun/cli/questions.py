@@ -1,5 +1,6 @@
 """`homespun questions`: question sets shown, checked, divided, and proposed from documents."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -168,6 +169,7 @@ def suggest(
     options: ProposeOptions,
     library: Annotated[str, typer.Argument(help="the library's name")],
     out: Annotated[Path, typer.Option(help="write the questions to this new file: FILE.jsonl")],
+    n: Annotated[int, typer.Option("-n", help="questions to propose at most")] = 30,
     model: ModelName = None,
     as_json: Json = False,
 ) -> None:
@@ -182,7 +184,7 @@ def suggest(
 
     check_new(out)
     with shown_progress() as progress:
-        found = propose_pairs(Home.open(), library, options, model=model, progress=progress)
+        found = propose_pairs(Home.open(), library, replace(options, n=n), model=model, progress=progress)
     if found.pairs:
         save_proposals(out, found.pairs)
     if as_json:

@@ -1,9 +1,10 @@
 """What a judge said of many answers: how much of it can be relied on."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from homespun.evaluation.intervals import Interval
 from homespun.evaluation.judge import Preference
 from homespun.evaluation.questions import Question
 from homespun.progress import Progress, no_progress
+
+Key = TypeVar("Key", bound=Hashable)
 
 #: An answer is right from this probability on.
 RIGHT = 0.5
@@ -97,13 +100,13 @@ class Agreement:
         )
 
 
-def agreement(judged: Mapping[str, bool], marks: Mapping[str, bool], *, seed: int = 0) -> Agreement:
-    """A judge's verdicts beside a person's marks, both by question id.
+def agreement(judged: Mapping[Key, bool], marks: Mapping[Key, bool], *, seed: int = 0) -> Agreement:
+    """A judge's verdicts beside a person's marks, both by what they are about.
 
     Raises:
         EvaluationError: they share no question.
     """
-    both = sorted(judged.keys() & marks.keys())
+    both = [key for key in judged if key in marks]
     if not both:
         raise EvaluationError("The judge and your marks share no question.")
     one = np.array([judged[key] for key in both], bool)
