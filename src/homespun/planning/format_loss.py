@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from homespun.engines.engine import Engine, EngineOptions, FloatArray
 from homespun.engines.families import unknown_structure
@@ -18,6 +19,8 @@ from homespun.planning.loss_text import UNSCORED_TOKENS
 
 #: Distributions of the source that are kept while the others are compared with them.
 _KEPT_BYTES = 400_000_000
+#: Intervals are over stretches of so many positions: neighbours share their text.
+_STRETCH = 32
 _EXACT = EngineOptions(mode="exact", device="cpu", guess="off")
 
 
@@ -26,11 +29,11 @@ class FormatLoss:
     """How far a file is from its source.
 
     Attributes:
-        kl_nats: mean over positions of KL(source || file), with the 95% interval over pieces of text.
+        kl_nats: mean over positions of KL(source || file), with the 95% interval over stretches of text.
         best_agreement: share of positions at which both have the same most probable token.
         perplexity: of the file on the text.
         more_nats: how many nats a token the text costs more with the file than with the source.
-        n_positions, n_pieces: what was compared.
+        n_positions, n_stretches: what was compared.
     """
 
     kl_nats: Interval
@@ -38,7 +41,7 @@ class FormatLoss:
     perplexity: float
     more_nats: Interval
     n_positions: int
-    n_pieces: int
+    n_stretches: int
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class SourceRows:
     """A source's distributions: for each piece (positions, V) log-probabilities, and the tokens that follow."""
 
     rows: tuple[FloatArray, ...]
-    targets: tuple[FloatArray, ...]
+    targets: tuple[npt.NDArray[np.intp], ...]
     engine: str
 
     @property
@@ -56,8 +59,12 @@ class SourceRows:
 
     @property
     def nats(self) -> list[float]:
-        """Minus the sum of the log-probabilities of each piece's tokens."""
-        return [_nats(rows, targets) for rows, targets in zip(self.rows, self.targets, strict=True)]
+        """Minus the sum of the log-probabilities of each stretch's tokens."""
+        return [
+            _nats(rows[part], targets[part])
+            for rows, targets in zip(self.rows, self.targets, strict=True)
+            for part in _stretches(len(rows))
+        ]
 
     @property
     def n_positions(self) -> int:
@@ -86,22 +93,27 @@ def measure_format(
     source: SourceRows, path: Path, pieces: Sequence[Sequence[int]], cache_path: Path | None = None
 ) -> FormatLoss:
     """Read the same pieces with a file; one piece's distributions are in memory at a time."""
-    kl, equal, nats = [], [], []
+    kl: list[float] = []
+    nats: list[float] = []
+    weights: list[float] = []
+    equal = 0
     with exact_engine(path, cache_path) as engine:
         for piece, expected, targets in zip(pieces, source.rows, source.targets, strict=True):
             found = _rows(engine, piece)
-            kl.append(mean_kl_nats(expected, found) * len(expected))
-            equal.append(int((expected.argmax(axis=1) == found.argmax(axis=1)).sum()))
-            nats.append(_nats(found, targets))
-    weights = tuple(float(len(rows)) for rows in source.rows)
+            for part in _stretches(len(found)):
+                p, q = expected[part], found[part]
+                kl.append(max(mean_kl_nats(p, q), 0.0) * len(p))
+                equal += int((p.argmax(axis=1) == q.argmax(axis=1)).sum())
+                nats.append(_nats(q, targets[part]))
+                weights.append(float(len(p)))
     n_positions = source.n_positions
     return FormatLoss(
-        interval(Shares(tuple(max(value, 0.0) for value in kl), weights)),
-        sum(equal) / n_positions,
+        interval(Shares(tuple(kl), tuple(weights))),
+        equal / n_positions,
         float(np.exp(sum(nats) / n_positions)),
-        difference(Shares(tuple(nats), weights), Shares(tuple(source.nats), weights)),
+        difference(Shares(tuple(nats), tuple(weights)), Shares(tuple(source.nats), tuple(weights))),
         n_positions,
-        len(pieces),
+        len(weights),
     )
 
 
@@ -110,7 +122,11 @@ def _rows(engine: Engine, piece: Sequence[int]) -> FloatArray:
     return engine.distributions(piece[:-1], last=len(piece) - 1 - UNSCORED_TOKENS)
 
 
-def _nats(rows: FloatArray, targets: FloatArray) -> float:
+def _stretches(n_positions: int) -> list[slice]:
+    return [slice(start, start + _STRETCH) for start in range(0, n_positions, _STRETCH)]
+
+
+def _nats(rows: FloatArray, targets: npt.NDArray[np.intp]) -> float:
     return float(-rows[np.arange(len(rows)), targets].sum(dtype=np.float64))
 
 

@@ -11,7 +11,7 @@ from homespun.planning.errors import PlanError
 from homespun.retrieval.library import Library
 from homespun.tuning.forgetting_set import general_texts
 
-PIECE_TOKENS = 128
+PIECE_TOKENS = 256  # a few long pieces are read much faster than many short ones
 #: After so few tokens every model guesses; they are read, and not scored.
 UNSCORED_TOKENS = 8
 #: A piece is cut out of so many characters at most, so that no whole book is tokenized for it.
@@ -40,11 +40,11 @@ def measuring_pieces(
     elif text is not None:
         source = iter([_file_text(text)])
     else:
-        source = iter(general_texts())
+        source = iter(["\n\n".join(general_texts())])
     texts = list(source)
     n_pieces = max(1, n_tokens // PIECE_TOKENS)
     pieces = []
-    for part in _spread(texts, n_pieces) if library or text is not None else texts:
+    for part in _spread(texts, n_pieces):
         tokens = [*tokenizer.begin_ids, *tokenizer.encode(part)][:PIECE_TOKENS]
         if len(tokens) > UNSCORED_TOKENS + 1:
             pieces.append(tokens)

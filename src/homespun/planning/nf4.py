@@ -100,5 +100,5 @@ def _quantized_scales(scales: Floats) -> Floats:
     return restored
 
 
-def _nearest(book: Floats, values: Floats) -> npt.NDArray[np.intp]:
+def _nearest(book: Floats, values: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     return np.searchsorted((book[:-1] + book[1:]) / 2, values)
