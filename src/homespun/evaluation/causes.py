@@ -122,13 +122,22 @@ class CauseFinder:
         if conflict is not None:
             return conflict
         if way.kind == "quote":
-            return Cause("ignored", "Another sentence of the passages was chosen.")
+            return self._of_quote(places, answered)
         changed = other_values(answered.text, question.answers, question.question)
         if changed:
             return Cause("contradicted", f"It says {changed}, and the passage that it had says otherwise.")
         if answered.finish == "length":
             return Cause("answer cut", "Its text ended at the token limit.")
         return Cause("ignored", "The passage that holds the answer was given, and not used.")
+
+    def _of_quote(self, places: Sequence[GoldPlace], answered: Answered) -> Cause:
+        """A quote says what its document says; so it is the wrong sentence, or not all of it, or right."""
+        cited = [(one.document, one.start, one.end) for one in answered.citations]
+        if all(any(_covers(one, place) for one in cited) for place in places):
+            return Cause("judged wrongly", "It quotes the whole place that holds the answer.")
+        if any(place.meets(*one) for one in cited for place in places):
+            return Cause("ignored", "It quotes only a part of what the answer needs.")
+        return Cause("ignored", "Another sentence of the passages was chosen.")
 
     def _conflict(self, places: Sequence[GoldPlace], answered: Answered) -> Cause | None:
         """Whether it cites another place that says nearly the same with other values."""
@@ -191,6 +200,14 @@ class CauseFinder:
             if other.id != question.id and (own or theirs) and not own & theirs:
                 return other
         return None
+
+
+def _covers(cited: tuple[str, int, int], place: GoldPlace) -> bool:
+    document, start, end = cited
+    is_inside = (
+        place.start is not None and place.end is not None and start <= place.start and place.end <= end
+    )
+    return document == place.document and is_inside
 
 
 def count_causes(ways: Sequence[WayResult]) -> tuple[CauseCount, ...]:

@@ -1,5 +1,7 @@
 """Whether two short texts say the same in other words, or nearly the same with other values."""
 
+import re
+
 import numpy as np
 
 from homespun.evaluation.metrics import normalize_answer
@@ -12,6 +14,8 @@ SAME_ANSWER = 0.75
 NEAR_SENTENCE = 0.8
 #: Share of the words of both that two sentences that say nearly the same have in common.
 _SHARED_WORDS = 0.5
+#: Small models go on with the prompt that they read; its numbers are no claims.
+_PASSAGE_NUMBER = re.compile(r"\bpassage \d+\b", re.IGNORECASE)
 _NEGATIONS = frozenset(("not", "no", "never", "none", "without", "cannot", "neither", "nor"))
 
 
@@ -69,7 +73,7 @@ def other_values(text: str, accepted: tuple[str, ...], question: str) -> str:
     """A value in a text that stands where an accepted answer has another of the same kind; empty: none."""
     wanted = [value for answer in accepted for value in find_quantities(answer)]
     asked = find_quantities(question)
-    for value in find_quantities(text):
+    for value in find_quantities(_PASSAGE_NUMBER.sub(" ", text)):
         if any(value.equals(one) for one in (*wanted, *asked)):
             continue
         if any(value.kind == one.kind for one in wanted):
