@@ -1,14 +1,18 @@
 """Answers scored as a reader would score them; failures and refusals count."""
 
+from pathlib import Path
+
 import pytest
 
 from homespun.evaluation.choices import chosen
 from homespun.evaluation.gold import GoldPlace
-from homespun.evaluation.questions import Question, SourcePlace
+from homespun.evaluation.questions import Question, SourcePlace, read_questions
 from homespun.evaluation.refusals import says_no_answer
 from homespun.evaluation.scoring import hit_rank, score
 from homespun.evaluation.ways import Answered, CitedPlace, GivenPassage
 from homespun.retrieval.embedder import FolderEmbedder
+
+CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
 
 
 def ask(*answers: str, **more: object) -> Question:
@@ -197,3 +201,12 @@ def test_with_an_embedder_the_support_check_decides(embedder: FolderEmbedder) ->
     wrong = told("For the second replacement people pay 16 euros.", citations=(place,))
     assert score(ask("€6"), right, text_of=stored, embedder=embedder).citation_right is True
     assert score(ask("€6"), wrong, text_of=stored, embedder=embedder).citation_right is False
+
+
+def test_every_accepted_answer_of_the_clinic_is_right_and_others_are_not() -> None:
+    questions = [one for one in read_questions(CLINIC / "test.jsonl").questions if not one.unanswerable]
+    for question in questions:
+        for accepted in question.answers:
+            assert score(question, told(accepted)).correct == 1.0, (question.question, accepted)
+    others = zip(questions, [*questions[7:], *questions[:7]], strict=True)
+    assert sum(score(one, told(other.answers[0])).correct for one, other in others) <= 5
