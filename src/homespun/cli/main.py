@@ -95,6 +95,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.convert",
         "Convert a Hugging Face folder to a GGUF file and measure what the format loses.",
     ),
+    "quantize": (
+        "homespun.cli.quantize",
+        "Write a model in other formats, measure what each loses, and say which to take.",
+    ),
+    "quantization": (
+        "homespun.cli.quantization",
+        "Show what quantizing does to numbers: outliers, blocks, LLM.int8, NF4, on a layer of your model too.",
+    ),
     "libraries": (
         "homespun.cli.libraries",
         "List, show, check, purge and remove libraries; print their documents' text.",

@@ -28,30 +28,12 @@ from homespun.planning.errors import PlanError
 from homespun.planning.format_loss import FormatLoss, SourceRows, measure_format, most_tokens, source_rows
 from homespun.planning.loss_text import measuring_pieces
 from homespun.planning.quantize_advice import Recommendation, recommend
+from homespun.planning.quantize_options import QuantizeOptions
 from homespun.planning.quantize_scores import Score, score_models
 from homespun.progress import Progress, no_progress
 from homespun.tuning.export.merged import tensor_formats, write_changed_gguf
 
 VERSION = 1  # of how a file is written
-
-
-@dataclass(frozen=True)
-class QuantizeOptions:
-    """What is measured, and how much may be lost."""
-
-    tokens: int = field(default=1024, metadata={"help": "tokens of text on which the loss is measured"})
-    most_kl: float = field(
-        default=0.02, metadata={"help": "nats of mean KL to the source that a recommended file may lose"}
-    )
-    speed: bool = field(
-        default=True, metadata={"help": "measure reading, writing and memory of each file on this machine"}
-    )
-
-    def __post_init__(self) -> None:
-        if self.tokens < 64:
-            raise PlanError(f"tokens is {self.tokens}; it must be 64 or more")
-        if not self.most_kl >= 0:
-            raise PlanError(f"most_kl is {self.most_kl}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
