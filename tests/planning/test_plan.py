@@ -144,14 +144,14 @@ def test_tuning_counts_what_is_learnt_four_times() -> None:
 
 def test_what_fits_at_most_is_the_last_that_fits() -> None:
     shape = shape_of_gguf("x", "file", LLAMA, ROWS)
-    options = PlanOptions(engine="llama.cpp", memory=0.1105)
-    plan = plan_shape(shape, options)
-    assert 0 < plan.best.window < 4096
 
     def total(window: int) -> int:
         return plan_shape(shape, PlanOptions(engine="llama.cpp", window=window)).total_bytes
 
-    assert total(plan.best.window) <= 0.1105e9 * 0.95 < total(plan.best.window + 256)
+    memory = total(2048) * 1.0001 / 0.95 / 1e9
+    plan = plan_shape(shape, PlanOptions(engine="llama.cpp", memory=memory))
+    assert plan.best.window == 2048
+    assert total(2048) <= memory * 1e9 * 0.95 < total(2048 + 256)
 
 
 def test_a_folder_of_safetensors_with_experts() -> None:

@@ -21,13 +21,16 @@ _ROW_EXTRA = {"f32": 0, "f16": 0, "u8": 8}
 # llama.cpp reads texts in steps of so many tokens, and its caches grow by so many cells.
 _STEP_TOKENS = 512
 _CELLS = 256
+# engines/openvino/plan.py: tokens of a step while nobody waits for a next one.
+_OPENVINO_STEP_TOKENS = 1024
 # Measured peaks: the interpreter with each engine loaded, without a model.
-_OPENVINO_RUNTIME_BYTES = 145_000_000
-_LLAMA_CPP_RUNTIME_BYTES = 100_000_000
-# The vocabulary with its merges and lookups, a token; measured.
-_TOKEN_BYTES = 1_000
+_OPENVINO_RUNTIME_BYTES = 125_000_000
+_LLAMA_CPP_RUNTIME_BYTES = 95_000_000
+# A token of the vocabulary, measured: what OpenVINO's one process keeps of it, and what llama.cpp's two hold
+# at most, for vocabularies of merges and of scores.
+_TOKEN_BYTES = {"openvino": 750, "merges": 1_150, "scores": 1_640}
 # OpenVINO keeps codes, scales and zero points, and packs them again for the processor at the first step.
-_OPENVINO_COPIES = 2.0
+_OPENVINO_COPIES = 2.2
 # The starter's embedder and its graph, measured; dimensions of its vectors.
 _EMBEDDER_BYTES = 180_000_000
 _VECTOR_SIZE = 384
@@ -61,7 +64,7 @@ def count_parts(shape: ModelShape, engine: str, options: PlanOptions) -> tuple[P
             cache_bytes(shape, engine, precision, window, clients),
             f"{clients} x {window:,} tokens in {precision}, by layer: heads x (key + value), windows cut",
         ),
-        Part("vocabulary", _TOKEN_BYTES * shape.vocab_size, "1 kB a token, measured"),
+        _vocabulary(shape, engine),
         Part("recurrent states", shape.state_bytes * clients, "convolution and state of each text, float32"),
         Part("compute buffer", compute_bytes(shape, engine, options), _compute_rule(engine, options)),
         Part(
@@ -112,12 +115,14 @@ def compute_bytes(shape: ModelShape, engine: str, options: PlanOptions) -> int:
     """What a step works on.
 
     llama.cpp: rows of 512 tokens (three inner and five stream widths), the attention mask of each window in
-    16 bits; without flash attention the scores of all heads in float32 too. OpenVINO: the same rows.
+    16 bits; without flash attention the scores of all heads in float32 too. OpenVINO: such rows of 1,024 tokens,
+    and one stream width for each token of its caches.
     """
-    hidden, ffn, step = shape.hidden_size, shape.ffn_size, _STEP_TOKENS
+    hidden, ffn = shape.hidden_size, shape.ffn_size
+    step = _STEP_TOKENS if engine == "llama.cpp" else _OPENVINO_STEP_TOKENS
     rows = 4 * step * (3 * ffn + 5 * hidden)
-    if engine != "llama.cpp" or not shape.n_heads:
-        return rows
+    if engine != "llama.cpp":
+        return rows + 4 * hidden * planned_window(shape, options) * planned_clients(options)
     window = _rounded(planned_window(shape, options))
     spans = {min(window, _rounded(layer.window + step)) if layer.window else window for layer in shape.kept}
     logits = 4 * shape.vocab_size * planned_clients(options)
@@ -131,7 +136,7 @@ def compute_bytes(shape: ModelShape, engine: str, options: PlanOptions) -> int:
 
 def _compute_rule(engine: str, options: PlanOptions) -> str:
     if engine != "llama.cpp":
-        return "rows of 512 tokens: 3 inner and 5 stream widths, float32"
+        return "rows of 1,024 tokens: 3 inner and 5 stream widths, and one for each token kept, float32"
     is_flash = options.flash_attention and options.mode == "fast"
     return "rows of 512 tokens, masks, logits" + (
         "" if is_flash else ", scores of all heads (no flash attention)"
@@ -178,6 +183,12 @@ def _engine_parts(shape: ModelShape, engine: str) -> list[Part]:
         ),
         Part("runtime", _OPENVINO_RUNTIME_BYTES, "the interpreter with OpenVINO, measured"),
     ]
+
+
+def _vocabulary(shape: ModelShape, engine: str) -> Part:
+    kind = "openvino" if engine == "openvino" else ("merges" if shape.has_merges else "scores")
+    each = _TOKEN_BYTES[kind]
+    return Part("vocabulary", each * shape.vocab_size, f"{each:,} bytes a token, measured")
 
 
 def _library_parts(options: PlanOptions) -> list[Part]:

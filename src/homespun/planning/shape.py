@@ -57,6 +57,7 @@ class ModelShape:
         formats: bytes by format, largest first.
         n_layers, hidden_size, ffn_size, vocab_size, context_length: its sizes.
         n_heads: query heads.
+        has_merges: the vocabulary is of merges (byte pairs), not of scores.
         kept: layers with attention, in order; empty where unknown.
         state_bytes: what recurrent layers keep of a text, however long.
         tensors: all that were listed, under GGUF's names where these are known.
@@ -80,6 +81,7 @@ class ModelShape:
     vocab_size: int = 0
     context_length: int = 0
     n_heads: int = 0
+    has_merges: bool = True
     kept: tuple[KeptLayer, ...] = ()
     state_bytes: int = 0
     tensors: tuple[TensorRow, ...] = ()

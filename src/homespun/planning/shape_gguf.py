@@ -70,6 +70,7 @@ def shape_of_gguf(
         vocab_size=embedding[1][0] if embedding and len(embedding[1]) == 2 else _listed_tokens(metadata),
         context_length=entries.whole("context_length"),
         n_heads=max(entries.layers("attention.head_count", n_layers), default=0),
+        has_merges="tokenizer.ggml.merges" in metadata,
         kept=_kept_layers(entries, n_layers, unknown),
         state_bytes=_state_bytes(entries, n_layers, rows, unknown),
         tensors=tuple(rows),
