@@ -1,9 +1,14 @@
 """Ways as they are typed."""
 
+from dataclasses import replace
+
 import pytest
 
 from homespun.evaluation.errors import EvaluationError
+from homespun.evaluation.way_open import adapter_note
 from homespun.evaluation.way_options import WayOptions, parse_ways
+from homespun.models.home import Home
+from homespun.tuning.adapters import BaseFacts, Lineage, write_lineage
 
 
 def test_ways_are_read_as_typed() -> None:
@@ -49,3 +54,13 @@ def test_what_a_way_does_not_use_does_not_change_it() -> None:
 def test_what_cannot_be_read_is_said(typed: str, words: str) -> None:
     with pytest.raises(EvaluationError, match=words):
         parse_ways(typed)
+
+
+def test_an_adapter_that_never_saw_passages_is_told_of(home: Home) -> None:
+    for name, library in (("blind", ""), ("reader", "club")):
+        lineage = Lineage(name, "finished", BaseFacts("smollm2", "0"), options={"library": library})
+        write_lineage(home.adapters_path / name, lineage)
+    way = WayOptions(kind="tuned+retrieve", library="club", adapter="blind")
+    assert "blind was not tuned on passages" in adapter_note(home, way)
+    assert adapter_note(home, replace(way, adapter="reader")) == ""
+    assert adapter_note(home, replace(way, kind="tuned")) == ""

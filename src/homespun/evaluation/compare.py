@@ -16,7 +16,7 @@ from homespun.evaluation.comparison import AskedQuestion, CompareOptions, Compar
 from homespun.evaluation.errors import EvaluationError
 from homespun.evaluation.questions import Question, QuestionSet, questions_digest
 from homespun.evaluation.verdict import compared_pairs, judge
-from homespun.evaluation.way_open import OpenedWay, WayOpener
+from homespun.evaluation.way_open import OpenedWay, WayOpener, adapter_note
 from homespun.evaluation.way_options import ORACLES, WITH_LIBRARY, WayOptions
 from homespun.evaluation.way_result import scored_row, way_result
 from homespun.evaluation.ways import Answered
@@ -110,7 +110,7 @@ def compare(
         phases=clock.seconds,
         versions={"homespun": __version__},
         machine=processor_name(),
-        notes=(*chosen, *_notes(questions, asked, results)),
+        notes=(*chosen, *_adapter_notes(home, ways), *_notes(questions, asked, results)),
     )
 
 
@@ -195,6 +195,10 @@ def _shown(question: Question) -> AskedQuestion:
             for source in question.sources
         ),
     )
+
+
+def _adapter_notes(home: Home, ways: Ways) -> list[str]:
+    return [note for note in dict.fromkeys(adapter_note(home, way) for _, way in ways) if note]
 
 
 def _notes(

@@ -217,6 +217,19 @@ class WayOpener:
             return []  # an embedder without token states: nothing to rerank by
 
 
+def adapter_note(home: Home, options: WayOptions) -> str:
+    """What is to be known of a way's adapter: one that never saw passages hardly uses them; empty: nothing."""
+    if options.kind != "tuned+retrieve" or not options.adapter:
+        return ""
+    lineage = find_adapter(home, options.adapter).lineage
+    if lineage is None or lineage.options.get("library"):
+        return ""
+    return (
+        f"The adapter {options.adapter} was not tuned on passages; `homespun tune QUESTIONS --library "
+        f"{options.library}` tunes one that is."
+    )
+
+
 def n_passages(options: WayOptions) -> int:
     """How many passages a way asks for."""
     return options.passages or (N_QUOTED if options.kind == "quote" else N_READ)
