@@ -14,6 +14,7 @@ from homespun.planning.plan import plan_model, plan_shape
 from homespun.planning.shape import KeptLayer
 from homespun.planning.shape_folder import shape_of_folder
 from homespun.planning.shape_gguf import shape_of_gguf
+from homespun.planning.vision import vision_part
 
 LLAMA = {
     "general.architecture": "llama",
@@ -117,6 +118,25 @@ def test_m4_a_vision_part_is_counted_and_its_buffer_named(starter_gguf, tmp_path
     plan = plan_model(str(tmp_path / "model.gguf"), PlanOptions(engine="llama.cpp"))
     assert ("vision part", 1000) in [(part.name, part.size_bytes) for part in plan.parts]
     assert any("vision" in what for what in plan.unknown)
+
+
+def test_m4_an_image_takes_more_where_it_may_be_larger() -> None:
+    metadata = {
+        "clip.projector_type": "pixtral",
+        "clip.vision.embedding_length": 64,
+        "clip.vision.feed_forward_length": 128,
+        "clip.vision.attention.head_count": 4,
+        "clip.vision.patch_size": 16,
+        "clip.vision.image_size": 160,
+    }
+    free = vision_part(metadata, 1000)
+    # 10 x 10 patches: rows of 128 + 8 x 64 numbers, and 4 heads' scores of 100 x 100.
+    assert free.buffer_bytes() == 4 * (100 * 640 + 4 * 100 * 100)
+    assert free.buffer_bytes(320) == 4 * (400 * 640 + 4 * 400 * 400)
+    fixed = vision_part({**metadata, "clip.projector_type": "mlp"}, 1000)
+    assert fixed.buffer_bytes(320) == fixed.buffer_bytes() == free.buffer_bytes()
+    other = vision_part({**metadata, "clip.projector_type": "brand-new"}, 1000)
+    assert other.buffer_bytes() == 0 and "brand-new" in other.why_unknown
 
 
 def test_m5_memory_from_all_experts_and_speed_from_the_active_ones() -> None:

@@ -20,6 +20,7 @@ MOST_SAFETENSORS_BYTES = 1_900_000
 # The first request; each further one asks for four times as much.
 _FIRST_GGUF_BYTES = 1 << 18
 _FIRST_SAFETENSORS_BYTES = 1 << 15
+_MOST_CONFIG_BYTES = 500_000
 
 
 @dataclass(frozen=True)
@@ -53,33 +54,36 @@ class RemoteHeader:
     unread_files: tuple[str, ...]
 
 
-def read_remote_header(repo: HubRepo, files: Sequence[HubFile]) -> RemoteHeader:
+def read_remote_header(
+    repo: HubRepo, files: Sequence[HubFile], most_bytes: int = MOST_GGUF_BYTES
+) -> RemoteHeader:
     """Read the headers of a model's files.
 
     Args:
         repo: where they are.
         files: of one model, as `pull.choose_files` gives them.
+        most_bytes: of GGUF files, to fetch; safetensors have a bound of their own.
 
     Raises:
         FetchError: not reachable, or config.json is none.
         ModelFileError: no well-formed header, or one longer than the bound.
     """
     if files[0].path.lower().endswith(".gguf"):
-        return _read_gguf(repo, files)
+        return _read_gguf(repo, files, most_bytes)
     return _read_folder(repo, files)
 
 
-def _read_gguf(repo: HubRepo, files: Sequence[HubFile]) -> RemoteHeader:
+def _read_gguf(repo: HubRepo, files: Sequence[HubFile], most_bytes: int) -> RemoteHeader:
     """Of a split model the first file has the metadata, and each the list of its own tensors."""
     n_read, unread = 0, []
     headers: list[Header] = []
     for file in files:
         try:
-            header, n_bytes = _gguf_header(repo, file, MOST_GGUF_BYTES - n_read)
+            header, n_bytes = _gguf_header(repo, file, most_bytes - n_read)
         except _TooLong:
             if not headers:
                 raise ModelFileError(
-                    f"its header is longer than {MOST_GGUF_BYTES:,} bytes", where=f"{repo.name}/{file.path}"
+                    f"its header is longer than {most_bytes:,} bytes", where=f"{repo.name}/{file.path}"
                 ) from None
             unread.append(file.path)
             continue
@@ -126,6 +130,8 @@ def _read_folder(repo: HubRepo, files: Sequence[HubFile]) -> RemoteHeader:
     config_file = repo.files.get("config.json")
     if config_file is None:
         raise FetchError(f"{repo.name} has no config.json", remedy="Look for the model as GGUF.")
+    if config_file.size_bytes > _MOST_CONFIG_BYTES:
+        raise FetchError(f"config.json of {repo.name} has {config_file.size_bytes:,} bytes, far too many")
     config = _json(fetch_range(repo, config_file, 0, config_file.size_bytes), f"{repo.name}/config.json")
     n_read, unread = config_file.size_bytes, []
     tensors: list[RemoteTensor] = []

@@ -5,21 +5,22 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from homespun.models.errors import ModelFileError
 from homespun.models.folder import read_folder
 from homespun.models.found import found_model
 from homespun.models.gguf import GGUFFile, read_gguf
 from homespun.models.home import Home
 from homespun.models.hub import HubRepo, read_repo
 from homespun.models.pull import choose_files
-from homespun.models.remote_header import read_remote_header
+from homespun.models.remote_header import MOST_GGUF_BYTES, read_remote_header
 from homespun.planning.errors import PlanError
 from homespun.planning.shape import PRECISION_BITS, ModelShape
 from homespun.planning.shape_folder import shape_of_folder
 from homespun.planning.shape_gguf import shape_of_gguf
+from homespun.planning.vision import VisionPart, vision_part
 
 _COUNT = re.compile(r"(\d+(?:[.,]\d+)?)\s*([kmbt]?)", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
-_VISION_BUFFER = "the buffer of its vision part, which grows with the image's size"
 
 
 def shape_of_parameters(params: str, precision: str) -> ModelShape:
@@ -77,8 +78,7 @@ def find_shape(name: str | None, revision: str = "main") -> tuple[ModelShape, GG
     file = read_gguf(path)
     rows = [(t.name, t.shape, t.ggml_type, t.size_bytes) for t in file.tensors.values()]
     shape = shape_of_gguf(path.name, "file", file.metadata, rows)
-    vision = sum(other.stat().st_size for other in sorted(path.parent.glob("mmproj*.gguf"))[:1])
-    return _with_vision(shape, vision), file
+    return _with_vision(shape, _local_vision(path)), file
 
 
 def _local_path(name: str | None) -> Path:
@@ -96,28 +96,49 @@ def _of_hub(name: str, revision: str) -> ModelShape:
     repo = read_repo(repo_name, revision)
     files = choose_files(repo, wanted or None)
     header = read_remote_header(repo, files)
+    vision, n_vision_bytes = _hub_vision(repo, header.n_read_bytes)
     rows = [(t.name, t.shape, t.stored_as, t.size_bytes) for t in header.tensors]
     if header.metadata:
         known = header.size_bytes if header.unread_files else 0
         shape = shape_of_gguf(files[0].path, "hub", header.metadata, rows, known)
-        shape = _with_vision(shape, _vision_bytes(repo))
+        shape = _with_vision(shape, vision)
     else:
         known = header.size_bytes if header.unread_files else 0
         shape = shape_of_folder(repo.name, "hub", header.config, rows, known)
-    return replace(shape, n_read_bytes=header.n_read_bytes)
+    return replace(shape, n_read_bytes=header.n_read_bytes + n_vision_bytes)
 
 
-def _vision_bytes(repo: HubRepo) -> int:
-    """The smallest vision part of a repository: one is enough."""
-    sizes = [
-        file.size_bytes
+def _hub_vision(repo: HubRepo, n_read: int) -> tuple[VisionPart | None, int]:
+    """The smallest vision part of a repository (one is enough), and the bytes fetched for it."""
+    files = [
+        file
         for path, file in repo.files.items()
         if path.rpartition("/")[2].lower().startswith("mmproj") and path.lower().endswith(".gguf")
     ]
-    return min(sizes, default=0)
+    if not files:
+        return None, 0
+    file = min(files, key=lambda one: one.size_bytes)
+    if n_read > MOST_GGUF_BYTES // 2:
+        return VisionPart(file.size_bytes), 0
+    try:
+        header = read_remote_header(repo, [file], MOST_GGUF_BYTES - n_read)
+    except ModelFileError:
+        return VisionPart(file.size_bytes), 0
+    return vision_part(header.metadata, file.size_bytes), header.n_read_bytes
 
 
-def _with_vision(shape: ModelShape, size_bytes: int) -> ModelShape:
-    if not size_bytes:
+def _local_vision(path: Path) -> VisionPart | None:
+    for other in sorted(path.parent.glob("mmproj*.gguf"))[:1]:
+        size_bytes = other.stat().st_size
+        try:
+            return vision_part(read_gguf(other).metadata, size_bytes)
+        except ModelFileError:
+            return VisionPart(size_bytes)
+    return None
+
+
+def _with_vision(shape: ModelShape, vision: VisionPart | None) -> ModelShape:
+    if vision is None:
         return shape
-    return replace(shape, projector_bytes=size_bytes, unknown=(*shape.unknown, _VISION_BUFFER))
+    unknown = (vision.why_unknown,) if vision.why_unknown else ()
+    return replace(shape, vision=vision, unknown=(*shape.unknown, *unknown))

@@ -72,7 +72,7 @@ def count_parts(shape: ModelShape, engine: str, options: PlanOptions) -> tuple[P
             4 * options.adapters * adapter_values(shape, options.rank),
             f"{options.adapters} of rank {options.rank} beside every linear layer, float32",
         ),
-        Part("vision part", shape.projector_bytes, "its file's bytes"),
+        *_vision_parts(shape, options),
         *_library_parts(options),
     ]
     return tuple(part for part in parts if part.size_bytes)
@@ -189,6 +189,16 @@ def _vocabulary(shape: ModelShape, engine: str) -> Part:
     kind = "openvino" if engine == "openvino" else ("merges" if shape.has_merges else "scores")
     each = _TOKEN_BYTES[kind]
     return Part("vocabulary", each * shape.vocab_size, f"{each:,} bytes a token, measured")
+
+
+def _vision_parts(shape: ModelShape, options: PlanOptions) -> list[Part]:
+    if shape.vision is None:
+        return []
+    rule = "one image: rows of its patches and scores of all heads, float32 (arithmetic, not measured)"
+    return [
+        Part("vision part", shape.vision.size_bytes, "its file's bytes"),
+        Part("vision buffer", shape.vision.buffer_bytes(options.image_size), rule),
+    ]
 
 
 def _library_parts(options: PlanOptions) -> list[Part]:

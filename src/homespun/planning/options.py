@@ -32,6 +32,10 @@ class PlanOptions:
     tokens_at_once: int = field(default=0, metadata={"help": "tokens that tuning computes together; 0: 768"})
     recompute: bool = field(default=False, metadata={"help": "tuning keeps one row a layer (less memory)"})
     passages: int = field(default=0, metadata={"help": "passages of the library that is asked too"})
+    image_size: int = field(
+        default=0,
+        metadata={"help": "pixels of an image's side, for vision parts that read any; 0: their own"},
+    )
     memory: float = field(
         default=0.0, metadata={"help": "GB of the machine to plan for; 0: what is free here"}
     )

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from homespun.planning.vision import VisionPart
+
 #: Bits of a number, by the names that people give precisions.
 PRECISION_BITS = {
     "f64": 64.0, "f32": 32.0, "fp32": 32.0, "float32": 32.0, "tf32": 32.0,
@@ -62,7 +64,7 @@ class ModelShape:
         state_bytes: what recurrent layers keep of a text, however long.
         tensors: all that were listed, under GGUF's names where these are known.
         embedding_values: numbers of the embedding table; head_values: of a head of its own.
-        projector_bytes: of a vision part that lies beside it.
+        vision: a vision part that lies beside it.
         n_read_bytes: fetched from a hub to know this.
         unknown: what the header does not say, in words.
     """
@@ -87,7 +89,7 @@ class ModelShape:
     tensors: tuple[TensorRow, ...] = ()
     embedding_values: int = 0
     head_values: int = 0
-    projector_bytes: int = 0
+    vision: VisionPart | None = None
     n_read_bytes: int = 0
     unknown: tuple[str, ...] = ()
 
