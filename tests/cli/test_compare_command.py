@@ -56,6 +56,9 @@ def test_compare_says_what_broke_and_leaves_with_3(
     assert "questions.jsonl: 10 questions, 2 ways" in said and "attempted" in said
     assert "<details>" in report.read_text("utf-8")
 
+    others = ["compare", str(questions), "--library", "club", "--ways", "quote@passages=2"]
+    assert exit_code([*others, "--against", "last"]) == 2
+    assert "No comparison of these questions in these ways" in capsys.readouterr().err
     assert exit_code([*arguments, "--against", "last", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert all(way["n_cached"] == 10 for way in told["ways"])  # nothing was asked again

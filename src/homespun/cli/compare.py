@@ -60,7 +60,6 @@ def compare(
     from homespun.evaluation.comparison_store import (
         changes_since,
         comparison_path,
-        find_comparison,
         keep_comparison,
     )
     from homespun.evaluation.questions import read_questions
@@ -79,13 +78,11 @@ def compare(
     read = read_questions(questions)
     asked = _split(read, split)
     shots = _shots(read, asked, train)
-    before = find_comparison(home, against, asked.digest) if against else None
+    before = _before(home, against, asked, {way for way, _ in chosen}) if against else None
     with shown_progress() as progress:
         found = compare_ways(home, asked, chosen, options, shots=shots, name=name, progress=progress)
     keep_comparison(home, found)
     changes = changes_since(before, found, seed=options.seed) if before is not None else ()
-    if before is not None and not changes:
-        raise EvaluationError("The comparison before asked none of these questions in these ways.")
     if out is not None:
         write_any(found, out, changes)
     promoted = _promote(home, found, library) if promote else ""
@@ -98,6 +95,20 @@ def compare(
             print(promoted)
     if any(change.is_broken for change in changes):
         raise typer.Exit(BROKEN)
+
+
+def _before(home: "Home", against: str, asked: "QuestionSet", ways: set[str]) -> "Comparison":
+    """The kept comparison that this one is held against, refused before anything is asked."""
+    from homespun.evaluation.comparison_store import find_comparison
+
+    before = find_comparison(home, against, asked.digest, ways)
+    ids = {one.id for one in asked.questions}
+    if not ids & {one.id for one in before.questions} or not ways & {way.name for way in before.ways}:
+        raise EvaluationError(
+            f"The comparison {before.name} asked none of these questions in these ways.",
+            remedy="Name another one, or compare once without --against.",
+        )
+    return before
 
 
 def _split(read: "QuestionSet", split: str) -> "QuestionSet":

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,11 @@ def read_comparison(path: Path) -> Comparison:
         ) from error
 
 
-def find_comparison(home: Home, name: str, set_digest: str) -> Comparison:
+def find_comparison(home: Home, name: str, set_digest: str, ways: Collection[str] = ()) -> Comparison:
     """A kept comparison by its name, or `last`: the newest one of these questions.
+
+    Args:
+        ways: names of which it must have compared at least one; empty: any will do.
 
     Raises:
         EvaluationError: there is none, or it cannot be read.
@@ -80,11 +84,11 @@ def find_comparison(home: Home, name: str, set_digest: str) -> Comparison:
             one = read_comparison(path)
         except EvaluationError:
             continue
-        if one.set_digest == set_digest:
+        if one.set_digest == set_digest and (not ways or any(way.name in ways for way in one.ways)):
             kept.append(one)
     if not kept:
         raise EvaluationError(
-            "No comparison of these questions is kept yet.",
+            f"No comparison of these questions{' in these ways' if ways else ''} is kept yet.",
             remedy="Run `homespun compare` once without --against; it keeps what it finds.",
         )
     return max(kept, key=lambda one: (one.made, one.name))
