@@ -116,6 +116,29 @@ def test_a_gguf_of_40_gb_is_planned_from_its_header(hub, tmp_path) -> None:
     assert not plan.fits
 
 
+def test_m4_a_vision_part_of_the_repository_is_counted(hub, tmp_path) -> None:
+    import gguf
+
+    content, size = gguf_header(tmp_path, 1000, 1)
+    hub.add("small-Q4_K_M.gguf", content, size)
+    writer = gguf.GGUFWriter(str(tmp_path / "mmproj.gguf"), "clip")
+    writer.add_string("clip.projector_type", "gemma3")
+    for key, value in {"embedding_length": 64, "patch_size": 14, "image_size": 140}.items():
+        writer.add_uint32(f"clip.vision.{key}", value)
+    writer.add_tensor("v.patch_embd.weight", np.zeros((64, 588), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    hub.add("mmproj-F32.gguf", (tmp_path / "mmproj.gguf").read_bytes())
+    hub.add("mmproj-F64.gguf", b"GGUF", 10**9)
+    plan = plan_model("hf:maker/tiny", PlanOptions(engine="llama.cpp"))
+    parts = {part.name: part.size_bytes for part in plan.parts}
+    assert parts["vision part"] == len(hub.files["mmproj-F32.gguf"][0])
+    assert parts["vision buffer"] == 4 * 100 * 8 * 64
+    assert plan.n_read_bytes == hub.n_sent and not plan.unknown
+
+
 def test_a_header_longer_than_the_bound_is_refused_within_it(hub, tmp_path) -> None:
     content, size = gguf_header(tmp_path, 1000, 1)
     # The vocabulary claims a token of 20 MB.
