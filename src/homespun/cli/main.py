@@ -103,6 +103,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "homespun.cli.quantization",
         "Show what quantizing does to numbers: outliers, blocks, LLM.int8, NF4, on a layer of your model too.",
     ),
+    "precision": (
+        "homespun.cli.precision",
+        "Show what float32, bf16, fp16, tf32 and fp8 can hold, and how fast each is on this machine.",
+    ),
     "libraries": (
         "homespun.cli.libraries",
         "List, show, check, purge and remove libraries; print their documents' text.",

@@ -28,7 +28,7 @@ def quantization(
     """Show what quantizing does to numbers: outliers, blocks, LLM.int8, NF4, on a layer of your model too."""
     from homespun.engines.load import model_path
     from homespun.models.home import Home
-    from homespun.pictures.errors_of_values import draw_restored
+    from homespun.pictures.errors_of_values import draw_errors, draw_restored
     from homespun.planning import quantization_view as view
 
     wants_layer = bool(layer) or model is not None
@@ -37,9 +37,10 @@ def quantization(
     if wants_layer:
         found = view.layer_example(model_path(Home.open(), model), layer or "blk.0.ffn_down")
     if picture is not None:
-        panels = view.layer_panels(found) if found else view.example_panels(example)
-        title = f"{found.name} in fewer bits" if found else "One value of 1000 destroys the rest"
-        draw_restored(panels, picture, title=title)
+        if found:
+            draw_errors(view.layer_panels(found), picture, title=f"{found.name} in fewer bits")
+        else:
+            draw_restored(view.example_panels(example), picture, title="One value of 1000 destroys the rest")
     if as_json:
         print_json({
             "outlier": [_row(one) for one in example.results],

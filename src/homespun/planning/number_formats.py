@@ -169,6 +169,11 @@ class FormatFacts:
     sum_of_ones: StalledSum
     gradient: ScaledGradient
 
+    @property
+    def sum_stalls(self) -> bool:
+        """Whether the sum stood still before all ones were added."""
+        return self.sum_of_ones.n_counted < N_ONES
+
 
 #: Ones are added up to so many; a sum of float32 stands still at 2^24, which nobody waits for.
 N_ONES = 5000

@@ -202,6 +202,15 @@ def _matrix_name(file: GGUFFile, layer: str) -> str:
     )
 
 
+#: Ways whose picture is nearly that of another one.
+_UNDRAWN = (
+    "8 bits, zero point a row",
+    "8 bits, blocks of 64",
+    "NF4, double quantization",
+    "Q5_K",
+    "Q4_1",
+    "Q5_0",
+)
 #: Panels of the pictures: values and what is left of them, by way.
 Panels = Mapping[str, tuple[Floats, Floats]]
 
@@ -214,7 +223,10 @@ def example_panels(example: OutlierExample) -> Panels:
 
 def layer_panels(layer: LayerResult, most: int = 8) -> Panels:
     """A layer in the first ways of each kind."""
-    shown = [one for one in layer.results if one.way != "8 bits, blocks of 64"][:most]
+    kept = (
+        layer.results if len(layer.results) <= most else [r for r in layer.results if r.way not in _UNDRAWN]
+    )
+    shown = kept[:most]
     return {
         f"{one.way}: {one.bits_per_weight:.2f} bits, error {one.relative_error:.2%}": (
             layer.values,
