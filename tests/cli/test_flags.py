@@ -16,6 +16,7 @@ from homespun.evaluation.strategies import ComparisonOptions
 from homespun.planning.advice import Needs
 from homespun.planning.costs import CostOptions
 from homespun.planning.options import PlanOptions
+from homespun.planning.quantize_options import QuantizeOptions
 from homespun.rag.answer import AnswerOptions
 from homespun.retrieval.search import SearchOptions
 from homespun.retrieval.sync import IngestOptions
@@ -73,6 +74,7 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
         DataColumns,
         ForgettingOptions,
         EncoderTuneOptions,
+        QuantizeOptions,
         PlanOptions,
         CostOptions,
         Needs,
@@ -119,6 +121,7 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
         DataColumns,
         ForgettingOptions,
         EncoderTuneOptions,
+        QuantizeOptions,
         PlanOptions,
         CostOptions,
         Needs,

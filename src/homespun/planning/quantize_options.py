@@ -18,7 +18,7 @@ class QuantizeOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.tokens < 64:
-            raise PlanError(f"tokens is {self.tokens}; it must be 64 or more")
+        if self.tokens < 1:
+            raise PlanError(f"tokens is {self.tokens}; it must be 1 or more")
         if not self.most_kl >= 0:
             raise PlanError(f"most_kl is {self.most_kl}; it must be 0 or more")

@@ -1,0 +1,6 @@
+"""The tests' helper modules."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))  # its writer of tiny models
