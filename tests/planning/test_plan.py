@@ -1,6 +1,7 @@
 """Plans: hand-counted sums, llama.cpp's own log, and headers read from a hub within their bound."""
 
 import json
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from homespun.planning.errors import PlanError
 from homespun.planning.find_shape import shape_of_parameters
 from homespun.planning.memory import adapter_values, cache_bytes, compute_bytes, count_parts
 from homespun.planning.options import PlanOptions
-from homespun.planning.plan import plan_model, plan_shape
+from homespun.planning.plan import plan_model, plan_shape, published_error
 from homespun.planning.shape import KeptLayer
 from homespun.planning.shape_folder import shape_of_folder
 from homespun.planning.shape_gguf import shape_of_gguf
@@ -195,6 +196,25 @@ def test_a_folder_of_safetensors_with_experts() -> None:
     assert shape.kept == (KeptLayer(2, 8, 8),) * 2
     assert shape.active_bytes == 128_000 + 8192 + 4096
     assert shape.layer_matrices == ((64, 64),)
+
+
+@pytest.mark.parametrize("use", ["run", "serve", "tune"])
+def test_the_published_error_is_within_what_is_promised(use: str) -> None:
+    stored = json.loads(resources.files("homespun.planning").joinpath("measured.json").read_text("utf-8"))
+    rows = [row for row in stored["rows"] if row["use"] == use]
+    assert rows and f"{len(rows)} measured run" in published_error(use)
+    for row in rows:  # within 8%, never more than 3% under
+        assert -0.03 <= row["predicted_bytes"] / row["measured_bytes"] - 1 <= 0.08
+
+
+def test_a_recorded_prediction_is_what_the_plan_says_now(starter_gguf) -> None:
+    stored = json.loads(resources.files("homespun.planning").joinpath("measured.json").read_text("utf-8"))
+    for row in stored["rows"]:
+        if row["model"].startswith("SmolLM2"):
+            names = ("use", "window", "clients", "tokens_at_once")
+            engine = "auto" if row["engine"] == "torch" else row["engine"]
+            options = PlanOptions(engine=engine, **{name: row[name] for name in names})
+            assert plan_model(str(starter_gguf), options).total_bytes == row["predicted_bytes"]
 
 
 @pytest.mark.parametrize("options", [PlanOptions(window=-1), PlanOptions(rank=0), PlanOptions(memory=-2)])

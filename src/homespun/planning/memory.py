@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from homespun.planning.options import PlanOptions
 from homespun.planning.shape import ModelShape
-from homespun.sizing.memory import TORCH_RUNTIME_BYTES, activation_bytes
+from homespun.sizing.memory import activation_bytes
 
 DEFAULT_WINDOW = 8192
 DEFAULT_CLIENTS = {"run": 1, "serve": 4, "tune": 1}
@@ -26,6 +26,10 @@ _OPENVINO_STEP_TOKENS = 1024
 # Measured peaks: the interpreter with each engine loaded, without a model.
 _OPENVINO_RUNTIME_BYTES = 125_000_000
 _LLAMA_CPP_RUNTIME_BYTES = 95_000_000
+# The interpreter with torch, and what its allocator holds back, measured.
+_TORCH_RUNTIME_BYTES = 280_000_000
+# Kept rows, and what the backward pass makes of them meanwhile: measured over the kept ones (one run).
+_BACKWARD_COPIES = 1.9
 # A token of the vocabulary, measured: what OpenVINO's one process keeps of it, and what llama.cpp's two hold
 # at most, for vocabularies of merges and of scores.
 _TOKEN_BYTES = {"openvino": 750, "merges": 1_150, "scores": 1_640}
@@ -222,14 +226,21 @@ def _tuning_parts(shape: ModelShape, options: PlanOptions) -> list[Part]:
         shape.hidden_size, shape.ffn_size, shape.n_layers, recompute=options.recompute
     )
     kind = "one row a layer, one layer computed again" if options.recompute else "all rows of all layers"
-    # The head's rows of answers: logits and their gradient, float32, in pieces.
     return [
         Part("weights", weights, "the file's own blocks" if is_packed else "all numbers in 16 bits"),
         Part("learnt numbers", 4 * n_learnt, f"{what}, float32"),
         Part("gradients", 4 * n_learnt, "as many"),
         Part("optimizer states", 8 * n_learnt, "two moments of each, float32"),
-        Part("activations", per_token * tokens, f"{tokens:,} tokens, {kind}, 16 bits"),
-        Part("runtime", TORCH_RUNTIME_BYTES, "the interpreter with torch, measured"),
+        Part(
+            "activations",
+            round(_BACKWARD_COPIES * per_token * tokens),
+            f"{tokens:,} tokens, {kind}, 16 bits, and as much again in the backward pass (measured)",
+        ),
+        Part(
+            "file", 0 if is_packed or not shape.tensors else shape.weight_bytes, "mapped while it is unpacked"
+        ),
+        _vocabulary(shape, "openvino"),
+        Part("runtime", _TORCH_RUNTIME_BYTES, "the interpreter with torch, measured"),
     ]
 
 

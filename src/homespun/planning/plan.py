@@ -318,6 +318,6 @@ def published_error(use: str) -> str:
         return ""
     errors = [row["predicted_bytes"] / row["measured_bytes"] - 1 for row in rows]
     return (
-        f"{len(rows)} measured runs of the starter and a Gemma model: prediction {min(errors):+.0%} to "
-        f"{max(errors):+.0%} of the peak ({stored['as_of']}, {stored['processor']})"
+        f"prediction {min(errors):+.1%} to {max(errors):+.1%} off the peak in {len(rows)} measured "
+        f"run{'s' * (len(rows) != 1)}{stored.get('note', '')} ({stored['as_of']}, {stored['processor']})"
     )
