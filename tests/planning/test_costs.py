@@ -152,7 +152,8 @@ def test_texts_are_counted_and_priced() -> None:
     assert "about" in found.counted
 
 
-def test_the_command_draws_and_prints_json(home, tmp_path, capsys) -> None:
+def test_the_command_draws_and_prints_json(home, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("HOMESPUN_HOME", str(home.root))
     path = tmp_path / "costs.svg"
     assert exit_code(["costs", "Hello there", "--machine-usd", "1000", "--picture", str(path), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -17,6 +17,13 @@ from homespun.planning.shape_folder import shape_of_folder
 from homespun.planning.shape_gguf import shape_of_gguf
 from homespun.planning.vision import vision_part
 
+
+@pytest.fixture(autouse=True)
+def own_home(home, monkeypatch) -> None:
+    """Plans look into a home of this test's own."""
+    monkeypatch.setenv("HOMESPUN_HOME", str(home.root))
+
+
 LLAMA = {
     "general.architecture": "llama",
     "llama.block_count": 2,
@@ -173,6 +180,19 @@ def test_what_fits_at_most_is_the_last_that_fits() -> None:
     plan = plan_shape(shape, PlanOptions(engine="llama.cpp", memory=memory))
     assert plan.best.window == 2048
     assert total(2048) <= memory * 1e9 * 0.95 < total(2048 + 256)
+
+
+def test_the_best_format_is_the_largest_that_fits_and_none_larger_than_the_source(starter_gguf) -> None:
+    roomy = plan_model(str(starter_gguf), PlanOptions(engine="llama.cpp", window=2048))
+    assert roomy.best.format == roomy.formats[0].name == "as it is"
+    assert all(one.weight_bytes < roomy.weight_bytes for one in roomy.formats[1:])
+    sizes = {one.name: one.total_bytes for one in roomy.formats}
+    memory = (sizes["Q4_0"] + 1000) / 0.95 / 1e9
+    tight = plan_model(str(starter_gguf), PlanOptions(engine="llama.cpp", window=2048, memory=memory))
+    fitting = [one for one in tight.formats if one.fits]
+    assert tight.best.format == max(fitting, key=lambda one: one.weight_bytes).name
+    none = plan_model(str(starter_gguf), PlanOptions(engine="llama.cpp", window=2048, memory=0.01))
+    assert none.best.format is None and none.best.window == 0 and not none.fits
 
 
 def test_a_folder_of_safetensors_with_experts() -> None:

@@ -29,6 +29,9 @@ class Hub(ThreadingHTTPServer):
         self.knows_ranges = True
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
+    def handle_error(self, *_) -> None:
+        """A client that has enough closes the connection."""
+
     def add(self, path: str, content: bytes, size: int = 0) -> None:
         self.files[path] = (content, max(size, len(content)))
 
@@ -73,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(monkeypatch):
+def hub(home, monkeypatch):
+    monkeypatch.setenv("HOMESPUN_HOME", str(home.root))
     server = Hub()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
     yield server

@@ -73,6 +73,8 @@ def plan(
         ]
         print(table(formats))
         print(f"The most bits that fit: {best.format or 'none of these formats'}.")
+        if best.format not in (None, found.formats[0].name):
+            print(f"Make it with: homespun quantize MODEL --to {best.format}")
     if found.speed:
         speed = found.speed
         print(

@@ -31,6 +31,8 @@ from homespun.planning.shape import ModelShape
 #: Of the free memory, for the model; the rest is for what grows meanwhile.
 MEMORY_SHARE = 0.95
 _LAYOUTS = {layout.name: layout for layout in BLOCK_FORMATS.values()}
+#: The format of the source, in the list of those that fit.
+AS_IT_IS = "as it is"
 _WINDOW_STEP = 256
 _MOST_CLIENTS = 64
 # Importing a file for OpenVINO, once: its numbers unpacked, and logits of the probe that precisions are chosen
@@ -45,7 +47,7 @@ class FormatFit:
     """The model in another format.
 
     Attributes:
-        name: such as Q4_K_M.
+        name: such as Q4_K_M, or `AS_IT_IS`.
         weight_bytes, total_bytes: of the weights, and of everything then.
         fits: in the memory that is there.
     """
@@ -273,10 +275,11 @@ def _most(fits: Any, step: int, most: int) -> int:
 
 
 def _formats(shape: ModelShape, engine: str, options: PlanOptions, room: int) -> tuple[FormatFit, ...]:
-    """The model in every format that can be written here; only where its tensors are known."""
+    """The model as it is, and in every smaller format that can be written here, where its tensors are known."""
     if not shape.tensors or options.use == "tune":
         return ()
-    found = []
+    total = _total(shape, engine, options)
+    found = [FormatFit(AS_IT_IS, shape.weight_bytes, total, total <= room)]
     for name in TARGETS:
         target = TARGETS[name]
         tensors = []
@@ -290,7 +293,8 @@ def _formats(shape: ModelShape, engine: str, options: PlanOptions, room: int) ->
         weight_bytes = sum(row[3] for row in tensors)
         other = replace(shape, tensors=tuple(tensors), weight_bytes=weight_bytes)
         total = _total(other, engine, options)
-        found.append(FormatFit(name, weight_bytes, total, total <= room))
+        if weight_bytes < shape.weight_bytes:  # more bits than the source has bring nothing back
+            found.append(FormatFit(name, weight_bytes, total, total <= room))
     return tuple(found)
 
 
