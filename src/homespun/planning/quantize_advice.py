@@ -59,13 +59,13 @@ def _loses_little(file: "QuantizedFile", most_kl: float) -> bool:
 
 def _why_source(files: Sequence["QuantizedFile"], fit: Sequence["QuantizedFile"], most_kl: float) -> str:
     if fit:
-        return "keep the source: no file that loses little is smaller than it"
+        return "no file that loses little is smaller than it"
     measured = [file for file in files[1:] if file.loss is not None]
     if not measured:
-        return "keep the source: no other file could be measured"
+        return "no other file could be measured"
     least = min(measured, key=lambda file: file.loss.kl_nats.value if file.loss else 0.0)
     assert least.loss is not None
     return (
-        f"keep the source: the file that loses least ({least.target}) loses {least.loss.kl_nats.value:.3f} nats"
+        f"the file that loses least ({least.target}) loses {least.loss.kl_nats.value:.3f} nats"
         + ("" if least.loss.kl_nats.value > most_kl else ", and answers surely worse")
     )
