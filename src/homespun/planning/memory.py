@@ -27,9 +27,11 @@ _OPENVINO_STEP_TOKENS = 1024
 _OPENVINO_RUNTIME_BYTES = 125_000_000
 _LLAMA_CPP_RUNTIME_BYTES = 95_000_000
 # The interpreter with torch, and what its allocator holds back, measured.
-_TORCH_RUNTIME_BYTES = 280_000_000
-# Kept rows, and what the backward pass makes of them meanwhile: measured over the kept ones (one run).
-_BACKWARD_COPIES = 1.9
+_TORCH_RUNTIME_BYTES = 315_000_000
+# Kept rows with attention's shares and the backward pass's own, over the kept ones alone; measured.
+_BACKWARD_SHARE = 1.12
+# What each further client of llama.cpp's server takes, measured.
+_LLAMA_CPP_CLIENT_BYTES = 8_000_000
 # A token of the vocabulary, measured: what OpenVINO's one process keeps of it, and what llama.cpp's two hold
 # at most, for vocabularies of merges and of scores.
 _TOKEN_BYTES = {"openvino": 750, "merges": 1_150, "scores": 1_640}
@@ -75,6 +77,11 @@ def count_parts(shape: ModelShape, engine: str, options: PlanOptions) -> tuple[P
             "adapters",
             4 * options.adapters * adapter_values(shape, options.rank),
             f"{options.adapters} of rank {options.rank} beside every linear layer, float32",
+        ),
+        Part(
+            "clients",
+            _LLAMA_CPP_CLIENT_BYTES * (clients - 1) if engine == "llama.cpp" else 0,
+            "each further one, measured",
         ),
         *_vision_parts(shape, options),
         *_library_parts(options),
@@ -228,13 +235,18 @@ def _tuning_parts(shape: ModelShape, options: PlanOptions) -> list[Part]:
     kind = "one row a layer, one layer computed again" if options.recompute else "all rows of all layers"
     return [
         Part("weights", weights, "the file's own blocks" if is_packed else "all numbers in 16 bits"),
+        Part(
+            "weights packed again",
+            0 if is_packed else 2 * shape.n_parameters,
+            "for the processor's 16-bit products",
+        ),
         Part("learnt numbers", 4 * n_learnt, f"{what}, float32"),
         Part("gradients", 4 * n_learnt, "as many"),
         Part("optimizer states", 8 * n_learnt, "two moments of each, float32"),
         Part(
             "activations",
-            round(_BACKWARD_COPIES * per_token * tokens),
-            f"{tokens:,} tokens, {kind}, 16 bits, and as much again in the backward pass (measured)",
+            round(_BACKWARD_SHARE * per_token * tokens),
+            f"{tokens:,} tokens, {kind}, 16 bits, and the backward pass's own (measured)",
         ),
         Part(
             "file", 0 if is_packed or not shape.tensors else shape.weight_bytes, "mapped while it is unpacked"
