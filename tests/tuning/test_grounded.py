@@ -22,7 +22,9 @@ def library(home, tmp_path, starter_embedder):
     add_embedder(home, str(starter_embedder), "minilm")
     folder = tmp_path / "documents"
     folder.mkdir()
-    (folder / "hours.md").write_text("# Hours\n\nThe clinic opens at nine.\n\n# Fees\n\nA visit costs 30 euros.\n")
+    (folder / "hours.md").write_text(
+        "# Hours\n\nThe clinic opens at nine.\n\n# Fees\n\nA visit costs 30 euros.\n"
+    )
     (folder / "fridge.txt").write_text("The fridge is kept between 2 and 8 degrees.")
     opened = open_library(home, "clinic", embedder="minilm", create=True)
     ingest(opened, [folder])

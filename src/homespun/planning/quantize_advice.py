@@ -65,7 +65,6 @@ def _why_source(files: Sequence["QuantizedFile"], fit: Sequence["QuantizedFile"]
         return "no other file could be measured"
     least = min(measured, key=lambda file: file.loss.kl_nats.value if file.loss else 0.0)
     assert least.loss is not None
-    return (
-        f"the file that loses least ({least.target}) loses {least.loss.kl_nats.value:.3f} nats"
-        + ("" if least.loss.kl_nats.value > most_kl else ", and answers surely worse")
+    return f"the file that loses least ({least.target}) loses {least.loss.kl_nats.value:.3f} nats" + (
+        "" if least.loss.kl_nats.value > most_kl else ", and answers surely worse"
     )
