@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from homespun.planning.options import PlanOptions
 from homespun.planning.shape import ModelShape
-from homespun.sizing.memory import activation_bytes
+from homespun.sizing.memory import BACKWARD_SHARE, TUNING_RUNTIME_BYTES, activation_bytes
 
 DEFAULT_WINDOW = 8192
 DEFAULT_CLIENTS = {"run": 1, "serve": 4, "tune": 1}
-TOKENS_AT_ONCE = 768
+TOKENS_AT_ONCE = 640
 #: Bytes of one number of keys and values; u8 adds a scale and a zero point (8 bytes) to each head's row.
 _CACHE_BYTES = {"f32": 4, "f16": 2, "u8": 1}
 _ROW_EXTRA = {"f32": 0, "f16": 0, "u8": 8}
@@ -26,10 +26,6 @@ _OPENVINO_STEP_TOKENS = 1024
 # Measured peaks: the interpreter with each engine loaded, without a model.
 _OPENVINO_RUNTIME_BYTES = 125_000_000
 _LLAMA_CPP_RUNTIME_BYTES = 95_000_000
-# The interpreter with torch, and what its allocator holds back, measured.
-_TORCH_RUNTIME_BYTES = 315_000_000
-# Kept rows with attention's shares and the backward pass's own, over the kept ones alone; measured.
-_BACKWARD_SHARE = 1.12
 # What each further client of llama.cpp's server takes, measured.
 _LLAMA_CPP_CLIENT_BYTES = 8_000_000
 # A token of the vocabulary, measured: what OpenVINO's one process keeps of it, and what llama.cpp's two hold
@@ -245,14 +241,14 @@ def _tuning_parts(shape: ModelShape, options: PlanOptions) -> list[Part]:
         Part("optimizer states", 8 * n_learnt, "two moments of each, float32"),
         Part(
             "activations",
-            round(_BACKWARD_SHARE * per_token * tokens),
+            round(BACKWARD_SHARE * per_token * tokens),
             f"{tokens:,} tokens, {kind}, 16 bits, and the backward pass's own (measured)",
         ),
         Part(
             "file", 0 if is_packed or not shape.tensors else shape.weight_bytes, "mapped while it is unpacked"
         ),
         _vocabulary(shape, "openvino"),
-        Part("runtime", _TORCH_RUNTIME_BYTES, "the interpreter with torch, measured"),
+        Part("runtime", TUNING_RUNTIME_BYTES, "the interpreter with torch, measured"),
     ]
 
 

@@ -29,7 +29,7 @@ class PlanOptions:
         default="lora", metadata={"help": "of tuning: lora, qlora or full"}
     )
     rank: int = field(default=16, metadata={"help": "of adapters"})
-    tokens_at_once: int = field(default=0, metadata={"help": "tokens that tuning computes together; 0: 768"})
+    tokens_at_once: int = field(default=0, metadata={"help": "tokens that tuning computes together; 0: 640"})
     recompute: bool = field(default=False, metadata={"help": "tuning keeps one row a layer (less memory)"})
     passages: int = field(default=0, metadata={"help": "passages of the library that is asked too"})
     image_size: int = field(

@@ -30,8 +30,9 @@ def kv_bytes_per_token(n_layers: int, n_kv_heads: int, n_values: int, precision:
     return int(n_layers * n_kv_heads * (n_values * _CACHE_VALUE_BYTES[precision] + extra))
 
 
-#: The interpreter with torch loaded, measured on Linux.
-TORCH_RUNTIME_BYTES = 420_000_000
+#: The interpreter with torch, without a model; and all that the backward pass keeps, over the kept rows alone.
+TUNING_RUNTIME_BYTES = 315_000_000
+BACKWARD_SHARE = 1.12
 
 
 def activation_bytes(hidden: int, ffn: int, n_layers: int, *, recompute: bool = False) -> int:

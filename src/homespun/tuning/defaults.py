@@ -6,7 +6,7 @@ from homespun.tuning.batches import steps_per_epoch
 from homespun.tuning.options import TuneOptions
 
 #: Tokens computed together: large enough for the processor's products, and about 0.6 GB for a small model.
-TOKENS_AT_ONCE = 768
+TOKENS_AT_ONCE = 640
 _RATES = {"lora": 5e-4, "qlora": 5e-4, "dora": 4e-4, "full": 3e-5}
 
 

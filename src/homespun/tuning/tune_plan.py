@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from homespun.sizing.memory import TORCH_RUNTIME_BYTES, activation_bytes
+from homespun.sizing.memory import BACKWARD_SHARE, TUNING_RUNTIME_BYTES, activation_bytes
 from homespun.tuning.batches import step_places
 from homespun.tuning.defaults import Chosen
 from homespun.tuning.examples import EncodedExample
@@ -52,7 +52,6 @@ def plan_run(
     n_looks = 1 + -(-chosen.n_steps // chosen.look_every) if prepared.heldout else 0
     look_tokens = n_looks * sum(len(example.token_ids) for example in prepared.heldout)
     weights = trainer.network.weights
-    config = weights.config
     n_learnt = trainer.learnt.n_trained
     return TunePlan(
         n_examples=len(prepared.train),
@@ -66,13 +65,19 @@ def plan_run(
         precision=precision,
         tokens_per_s=speed,
         seconds=(chosen.n_steps * per_step + look_tokens / 2.5) / speed,  # a look has no backward pass
-        memory_bytes=TORCH_RUNTIME_BYTES
-        + weights.n_bytes
-        + 16 * n_learnt  # the numbers, their gradients, two moments
-        + activation_bytes(config.hidden_size, config.ffn_size, config.n_layers)
-        * min(chosen.tokens_at_once, max(int(per_step), 1)),
+        memory_bytes=_memory_bytes(trainer, min(chosen.tokens_at_once, max(int(per_step), 1))),
         disk_bytes=4 * n_learnt * 5,
     )
+
+
+def _memory_bytes(trainer: Trainer, n_tokens: int) -> int:
+    """Of the process at most: what `homespun plan --for tune` counts, from the weights that are loaded now."""
+    weights = trainer.network.weights
+    config = weights.config
+    kept = activation_bytes(config.hidden_size, config.ffn_size, config.n_layers) * n_tokens
+    # Matrices that are not packed are packed once more for the processor's products, and their file is mapped.
+    held = weights.n_bytes if weights.is_packed else 2 * weights.n_bytes + weights.file.size_bytes
+    return TUNING_RUNTIME_BYTES + held + 16 * trainer.learnt.n_trained + round(BACKWARD_SHARE * kept)
 
 
 def _speed(trainer: Trainer, batch: Sequence[EncodedExample]) -> float:
