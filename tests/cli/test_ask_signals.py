@@ -1,6 +1,9 @@
 """`homespun ask --signals` as it is typed."""
 
+import pytest
 
+
+@pytest.mark.long
 def test_signals_stand_beside_an_answer(homespun, clinic):
     asked = "What does a second replacement of the yellow booklet cost?"
     ran = homespun("ask", asked, "--library", "clinic", "--style", "quote", "--signals", "--json")
