@@ -48,12 +48,16 @@ def ours(model: Path, rows: Sequence[Row], n_steps: int, **changes: Any) -> Run:
 
 def _ours(model: Path, rows: list[Row], n_steps: int, changes: dict[str, Any]) -> Run:
     """In a process of its own."""
+    from homespun.tuning.bounded_memory import bound_memory
+    from homespun.tuning.defaults import TOKENS_AT_ONCE
+
+    if changes.get("tokens_at_once", 0) <= TOKENS_AT_ONCE:
+        bound_memory()
     import torch
 
     from homespun.engines.processor import usable_threads
     from homespun.models.template import Message
     from homespun.tuning.base import open_base
-    from homespun.tuning.defaults import TOKENS_AT_ONCE
     from homespun.tuning.encode import encode_example
     from homespun.tuning.examples import Example
     from homespun.tuning.network.frozen import FrozenWeights
@@ -120,6 +124,7 @@ def main() -> None:
         "Homespun, LoRA": lambda: ours(model, rows, given.steps),
         "TRL, defaults": lambda: trl(model, rows, given.steps, "defaults"),
         "TRL, best": lambda: trl(model, rows, given.steps, "best"),
+        "Homespun, 4096 at once": lambda: ours(model, rows, given.steps, tokens_at_once=4096),
         "Homespun, packed base": lambda: ours(model, rows, given.steps, method="qlora"),
         "Homespun, upper half": lambda: ours(model, rows, given.steps, layers="upper:15"),
     }

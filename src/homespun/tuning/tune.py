@@ -16,7 +16,9 @@ from homespun.models.registry import checked_name
 from homespun.models.storage import try_lock
 from homespun.progress import Progress, no_progress
 from homespun.tuning.base import open_base
+from homespun.tuning.bounded_memory import bound_memory
 from homespun.tuning.data.columns import DataColumns
+from homespun.tuning.defaults import TOKENS_AT_ONCE
 from homespun.tuning.errors import TuneError
 from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.options import TuneOptions
@@ -57,6 +59,8 @@ def tune(
         TuneError: the model cannot be tuned here, the name is taken, or the loss is not a number.
         HomeError: the disk refuses; the last checkpoint stays.
     """
+    if options.tokens_at_once <= TOKENS_AT_ONCE:
+        bound_memory()
     torch = import_torch()
     base = open_base(home, model)
     checked_name(name, "adapter")
