@@ -6,6 +6,7 @@ COVIDQA is a folder with documents and questions.jsonl; about 1,100 characters a
 question and the answer make a row. Every run has a process of its own. `TRL, defaults` is its trainer as it
 comes; `TRL, best` the fastest settings that were found (bench/_trl.py). `packed` keeps the base in the
 file's own blocks (QLoRA), `upper half` trains the upper half of the layers with the lower ones computed once.
+TRL is in the extra: pip install "homespun[tune,bench]".
 """
 
 import argparse

@@ -50,6 +50,26 @@ def shared_cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("shared") / "cache"
 
 
+@pytest.fixture(scope="session")
+def new_starter_home(starter_gguf, starter_embedder, shared_cache, tmp_path_factory):
+    """Makes a home with the starter model and embedder, no library, and what was measured of them."""
+    from homespun.models.home import Home
+
+    def make(name: str) -> Home:
+        root = tmp_path_factory.mktemp(name) / "home"
+        root.mkdir()
+        shared_cache.mkdir(exist_ok=True)
+        (root / "cache").symlink_to(shared_cache, target_is_directory=True)
+        home = Home.open(root)
+        home.add_model(starter_gguf, "smollm2", reference=True)
+        folder = home.embedders_path / "all-minilm-l6-v2"
+        folder.symlink_to(starter_embedder, target_is_directory=True)
+        home.register_embedder("all-minilm-l6-v2", folder, "of the starter")
+        return home
+
+    return make
+
+
 @pytest.fixture
 def home(tmp_path):
     """A home of its own for one test."""

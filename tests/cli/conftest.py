@@ -17,20 +17,9 @@ CLINIC = Path(__file__).parents[2] / "examples" / "clinic"
 
 
 @pytest.fixture(scope="session")
-def bare_home(
-    starter_gguf: Path, starter_embedder: Path, shared_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Home:
+def bare_home(new_starter_home: Callable[[str], Home]) -> Home:
     """Models, but no library."""
-    root = tmp_path_factory.mktemp("cli") / "home"
-    root.mkdir()
-    shared_cache.mkdir(exist_ok=True)
-    (root / "cache").symlink_to(shared_cache, target_is_directory=True)
-    home = Home.open(root)
-    home.add_model(starter_gguf, "smollm2", reference=True)
-    folder = home.embedders_path / "all-minilm-l6-v2"
-    folder.symlink_to(starter_embedder, target_is_directory=True)
-    home.register_embedder("all-minilm-l6-v2", folder, "of the starter")
-    return home
+    return new_starter_home("cli")
 
 
 @pytest.fixture(scope="session")

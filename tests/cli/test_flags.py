@@ -26,6 +26,26 @@ from homespun.tuning.forgetting import ForgettingOptions
 from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.options import TuneOptions
 
+OPTIONS = (
+    EngineOptions,
+    GenerateOptions,
+    OddsOptions,
+    ComparisonOptions,
+    CompareOptions,
+    AnswerOptions,
+    SearchOptions,
+    IngestOptions,
+    TuneOptions,
+    GroundOptions,
+    DataColumns,
+    ForgettingOptions,
+    EncoderTuneOptions,
+    QuantizeOptions,
+    PlanOptions,
+    CostOptions,
+    Needs,
+)
+
 #: A value other than the default for each type, or for fields that take only some values.
 OTHER = {
     int: 7,
@@ -58,28 +78,7 @@ def other_value(field: dataclasses.Field, hint: object) -> object:
     return value if value != field.default else value * 2
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        EngineOptions,
-        GenerateOptions,
-        OddsOptions,
-        ComparisonOptions,
-        CompareOptions,
-        AnswerOptions,
-        SearchOptions,
-        IngestOptions,
-        TuneOptions,
-        GroundOptions,
-        DataColumns,
-        ForgettingOptions,
-        EncoderTuneOptions,
-        QuantizeOptions,
-        PlanOptions,
-        CostOptions,
-        Needs,
-    ],
-)
+@pytest.mark.parametrize("kind", OPTIONS)
 def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
     received = []
 
@@ -105,28 +104,7 @@ def test_each_field_is_a_flag_that_arrives(kind: type) -> None:
     assert all(wanted[field.name] != field.default for field in flagged(kind))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        EngineOptions,
-        GenerateOptions,
-        OddsOptions,
-        ComparisonOptions,
-        CompareOptions,
-        AnswerOptions,
-        SearchOptions,
-        IngestOptions,
-        TuneOptions,
-        GroundOptions,
-        DataColumns,
-        ForgettingOptions,
-        EncoderTuneOptions,
-        QuantizeOptions,
-        PlanOptions,
-        CostOptions,
-        Needs,
-    ],
-)
+@pytest.mark.parametrize("kind", OPTIONS)
 def test_each_field_has_its_help(kind: type) -> None:
     assert all(field.metadata.get("help") for field in flagged(kind))
 

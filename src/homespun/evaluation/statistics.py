@@ -89,26 +89,6 @@ def paired_difference(
     return Difference(mean, low_, high_, p, n, n_units, error)
 
 
-def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
-    """Two-sided exact p of McNemar's test: as many questions right in `a` only as in `b` only, if equal."""
-    differences = _differences([float(x) for x in a], [float(x) for x in b], None)
-    return mcnemar_p(int((differences < 0).sum()), int((differences > 0).sum()))
-
-
-def permutation_p(
-    a: Sequence[float], b: Sequence[float], clusters: Sequence[Hashable] | None = None, seed: int = 0
-) -> float:
-    """Two-sided p of no difference: were the ways alike, each question's (cluster's) sign could be the other.
-
-    Exact up to 13 units that differ, else of 10,000 drawn sign changes, the observed one among them.
-
-    Raises:
-        EvaluationError: as `paired_difference`.
-    """
-    sums, _ = _units(_differences(a, b, clusters), clusters)
-    return float(flip_p_values(sums[None], seed=seed)[0])
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """p values corrected for their number (Holm 1979): each still below 0.05 may be believed with 5% risk in all."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])

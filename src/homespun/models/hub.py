@@ -11,7 +11,8 @@ import json
 import os
 import re
 import urllib.error
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -121,21 +122,12 @@ def fetch_range(repo: HubRepo, file: HubFile, start: int, end: int) -> bytes:
     url = f"{hub_endpoint()}/{repo.name}/resolve/{quote(repo.commit)}/{quote(file.path)}"
     what = f"the file {file.path} of {repo.name}"
     headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
-    try:
-        with open_url(url, headers, _token()) as answer:
-            if start and answer.status != 206:
-                raise FetchError(
-                    f"the server sends whole files only, asked for a part of {what}", where=without_login(url)
-                )
-            content: bytes = answer.read(end - start)
-    except urllib.error.HTTPError as error:
-        raise refusal(error.code, what, url) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise FetchError(
-            f"the server cannot be reached ({reason(error)}), asked for {what}",
-            where=without_login(url),
-            remedy="Check the connection and the proxy, then try again.",
-        ) from None
+    with _answers_told(what, url), open_url(url, headers, _token()) as answer:
+        if start and answer.status != 206:
+            raise FetchError(
+                f"the server sends whole files only, asked for a part of {what}", where=without_login(url)
+            )
+        content: bytes = answer.read(end - start)
     if len(content) < min(end, file.size_bytes) - start:
         raise FetchError(
             f"the connection was cut, asked for {what}", where=without_login(url), remedy="Try again."
@@ -195,10 +187,11 @@ def refusal(code: int, what: str, url: str) -> FetchError:
     )
 
 
-def _read(url: str, what: str, limit: int, token: str | None, accept: str = "*/*") -> bytes:
+@contextmanager
+def _answers_told(what: str, url: str) -> Iterator[None]:
+    """What the server refuses, or that it cannot be reached, as a sentence."""
     try:
-        with open_url(url, {"Accept": accept, "Accept-Encoding": "identity"}, token) as answer:
-            content: bytes = answer.read(limit + 1)
+        yield
     except urllib.error.HTTPError as error:
         raise refusal(error.code, what, url) from None
     except (OSError, http.client.HTTPException) as error:
@@ -207,6 +200,12 @@ def _read(url: str, what: str, limit: int, token: str | None, accept: str = "*/*
             where=without_login(url),
             remedy="Check the connection and the proxy, then try again.",
         ) from None
+
+
+def _read(url: str, what: str, limit: int, token: str | None, accept: str = "*/*") -> bytes:
+    headers = {"Accept": accept, "Accept-Encoding": "identity"}
+    with _answers_told(what, url), open_url(url, headers, token) as answer:
+        content: bytes = answer.read(limit + 1)
     if len(content) > limit:
         raise FetchError(f"the answer about {what} is longer than {limit:,} bytes", where=without_login(url))
     return content

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from homespun.planning.options import PlanOptions
 from homespun.planning.shape import ModelShape
 from homespun.sizing.memory import BACKWARD_SHARE, TUNING_RUNTIME_BYTES, activation_bytes
+from homespun.tuning.defaults import TOKENS_AT_ONCE
 
 DEFAULT_WINDOW = 8192
 DEFAULT_CLIENTS = {"run": 1, "serve": 4, "tune": 1}
-TOKENS_AT_ONCE = 640
 #: Bytes of one number of keys and values; u8 adds a scale and a zero point (8 bytes) to each head's row.
 _CACHE_BYTES = {"f32": 4, "f16": 2, "u8": 1}
 _ROW_EXTRA = {"f32": 0, "f16": 0, "u8": 8}

@@ -17,6 +17,9 @@ from homespun.tuning.network.network import Network
 from homespun.tuning.network.parameters import LoraParameters
 from homespun.tuning.network.precision import ChosenPrecision
 
+#: What frozen lower layers gave is kept up to here; examples beyond it are computed at every step.
+BELOW_BYTES = 1 << 30
+
 
 @dataclass(frozen=True)
 class StepFigures:
@@ -54,6 +57,7 @@ class Trainer:
         self._scale = 2.0**15 if precision.scales_loss else 1.0
         self._grows_scale = precision.scales_loss
         self._below: dict[tuple[int, ...], torch.Tensor] = {}
+        self._below_bytes = 0
 
     def step(self, examples: Sequence[EncodedExample], *, number: int, rate: float) -> StepFigures:
         """Learn from one batch.
@@ -152,12 +156,15 @@ class Trainer:
         if not self.network.first_trained:
             return None
         unknown = [example for example in part if example.token_ids not in self._below]
+        new: dict[tuple[int, ...], torch.Tensor] = {}
         if unknown:
             batch = pack(unknown, self.network.weights.device)
             rows = self.network.below(batch).split(batch.lengths)
-            for example, its in zip(unknown, rows, strict=True):
-                self._below[example.token_ids] = its.clone()
-        return torch.cat([self._below[example.token_ids] for example in part])
+            new = {e.token_ids: its.clone() for e, its in zip(unknown, rows, strict=True)}
+            if self._below_bytes < BELOW_BYTES:
+                self._below |= new
+                self._below_bytes += sum(its.numel() * its.element_size() for its in new.values())
+        return torch.cat([new[e.token_ids] if e.token_ids in new else self._below[e.token_ids] for e in part])
 
 
 def _not_a_number(number: int, examples: Sequence[EncodedExample], what: str) -> Any:

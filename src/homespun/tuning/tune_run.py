@@ -34,7 +34,7 @@ from homespun.tuning.export.merged import write_changed_gguf
 from homespun.tuning.grounded import GroundOptions
 from homespun.tuning.network.frozen import FrozenWeights
 from homespun.tuning.network.full import FullParameters
-from homespun.tuning.network.merged import merged_values
+from homespun.tuning.network.merged import learnt_values
 from homespun.tuning.network.network import Network
 from homespun.tuning.network.parameters import LoraParameters
 from homespun.tuning.network.precision import choose_precision
@@ -62,7 +62,6 @@ class Run:
         grounding: GroundOptions,
         progress: Progress,
     ) -> None:
-
         self.home, self.folder, self.base, self.prepared = home, folder, base, prepared
         self.options, self.grounding, self.progress = options, grounding, progress
         fingerprint = fingerprint_of(base, prepared, options, grounding)
@@ -108,7 +107,6 @@ class Run:
         self, on_plan: Callable[[TunePlan], None] | None, on_step: Callable[[StepReport], None] | None
     ) -> TuneResult:
         """Plan, learn, and write the adapter."""
-
         self.progress("Warming up", 0, 1)
         if self.options.find_learning_rate and not self.done.rate:
             self.done.rate = find_rate(
@@ -203,7 +201,6 @@ class Run:
         if self.prepared.heldout and self.done.first_heldout is None:
             self.progress("Looking at the held-out examples", 0, 1)
             self.done.first_heldout = self.trainer.loss(self.prepared.heldout)
-            self.done.best_loss = None
 
     def _is_patience_over(self) -> bool:
         return bool(self.options.patience) and self.done.n_worse >= self.options.patience
@@ -244,7 +241,7 @@ class Run:
             self.learnt.flat.data.copy_(self.best["best"])
         self._write_adapter(self.folder)
         if isinstance(self.learnt, LoraParameters) and self.learnt.is_dora:
-            values = merged_values(self.trainer.network.weights, self.learnt)
+            values = learnt_values(self.trainer.network.weights, self.learnt)
             self._write_model(self.home.models_path / self.folder.name, values)
         losses = self._write_lineage("finished")
         shutil.rmtree(self.checkpoint_path, ignore_errors=True)

@@ -10,7 +10,7 @@ from homespun.tuning.network.frozen import FrozenWeights
 from homespun.tuning.network.parameters import LoraParameters
 
 
-def merged_values(weights: FrozenWeights, learnt: LoraParameters) -> Callable[[str], Any]:
+def learnt_values(weights: FrozenWeights, learnt: LoraParameters) -> Callable[[str], Any]:
     """Gives each tensor in float32 in the file's own row order, with what was learnt in it.
 
     LoRA: W + scale B A. DoRA (Liu et al. 2024): each row of that, brought to its learnt length.

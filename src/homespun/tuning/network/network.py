@@ -44,6 +44,8 @@ class Network:
         self._recompute = recompute
         self._random = torch.Generator(device=weights.device)
         self._tables: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._turned_batch: PackedBatch | None = None
+        self._turned: dict[bool, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def seed_dropout(self, seed: int) -> None:
         """What is left out from now on; a step that is done again leaves out the same."""
@@ -151,7 +153,7 @@ class Network:
         config = self.weights.config
         size, n_queries, n_keys = config.head_size, config.n_heads, config.n_kv_heads
         q, k, v = qkv.view(len(qkv), -1, size).split([n_queries, n_keys, n_keys], 1)
-        cos, sin = self._turns(batch.positions, is_local=config.is_local(layer))
+        cos, sin = self._turns(batch, is_local=config.is_local(layer))
         if config.has_qk_norm:
             q, k = (
                 self._norm(q, f"blk.{layer}.attn_q_norm.weight"),
@@ -161,9 +163,14 @@ class Network:
         window = config.sliding_window if config.is_local(layer) else None
         return attend(q, k, v, batch.lengths, window)
 
-    def _turns(self, positions: torch.Tensor, *, is_local: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        n_needed = int(positions.max()) + 1
-        if is_local not in self._tables or len(self._tables[is_local][0]) < n_needed:
-            self._tables[is_local] = self.weights.rotary(max(n_needed, 512), is_local=is_local)
-        cos, sin = self._tables[is_local]
-        return cos[positions][:, None], sin[positions][:, None]
+    def _turns(self, batch: PackedBatch, *, is_local: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines at the batch's positions, looked up once a batch and not in every layer."""
+        if self._turned_batch is not batch:
+            self._turned_batch, self._turned = batch, {}
+        if is_local not in self._turned:
+            n_needed = max(batch.lengths)
+            if is_local not in self._tables or len(self._tables[is_local][0]) < n_needed:
+                self._tables[is_local] = self.weights.rotary(max(n_needed, 512), is_local=is_local)
+            cos, sin = (table[batch.positions][:, None] for table in self._tables[is_local])
+            self._turned[is_local] = (cos, sin)
+        return self._turned[is_local]

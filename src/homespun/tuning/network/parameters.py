@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from homespun.engines.openvino.bank import LINEAR_GROUPS
@@ -61,6 +60,7 @@ class LoraParameters:
         self.is_dora = options.method == "dora"
         self.targets = checked_targets(options.targets)
         self.layers = chosen_layers(options.layers, weights.config.n_layers)
+        self._n_layers = weights.config.n_layers
         self.scale = self.alpha / (math.sqrt(self.rank) if options.rslora else self.rank)
         shapes = list(self._shapes(weights))
         n_numbers = sum(math.prod(shape) for _, shape in shapes)
@@ -88,32 +88,9 @@ class LoraParameters:
                     found[f"{stem}.lora_magnitude_vector"] = _array(group.magnitudes[place])
         return found
 
-    def put(self, tensors: dict[str, Any]) -> None:
-        """Set all matrices from PEFT's names (going on from an adapter).
-
-        Raises:
-            TuneError: a matrix is missing or of another shape.
-        """
-        for name, ours in self.tensors().items():
-            if name not in tensors or tensors[name].shape != ours.shape:
-                raise TuneError(f"the adapter to go on from has no {name} of shape {ours.shape}")
-        with torch.no_grad():
-            for group in self.groups.values():
-                for place, name in enumerate(group.names):
-                    stem = f"base_model.model.{name}"
-                    given = {
-                        k: torch.from_numpy(np.array(tensors[k])) for k in tensors if k.startswith(f"{stem}.")
-                    }
-                    group.a[slice(*group.spans[place].ranks)] = given[f"{stem}.lora_A.weight"]
-                    group.bs[place].copy_(given[f"{stem}.lora_B.weight"])
-                    if group.magnitudes:
-                        group.magnitudes[place].copy_(given[f"{stem}.lora_magnitude_vector"])
-
     def peft_config(self, base_name: str) -> dict[str, Any]:
         """adapter_config.json as PEFT reads it."""
-        n_layers = max((layer for layer, _ in self.groups), default=-1) + 1
-        first = min((layer for layer, _ in self.groups), default=0)
-        is_all = first == 0 and set(self.layers) == set(range(n_layers)) and len(self.layers) == n_layers
+        is_all = len(self.layers) == self._n_layers
         return {
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
