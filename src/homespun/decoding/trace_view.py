@@ -27,6 +27,9 @@ def draw_trace(traced: Trace, path: Path) -> None:
         path,
         title=f"{' '.join(traced.prompt.split())[:70]} (dark: the model hesitated)",
         marked=[bool(t.hesitation) for t in tokens],
-        changes={f"{n}. {effect.name}": effect.differences for n, effect in enumerate(traced.effects, 1)},
+        changes={
+            f"{n}. {effect.name}" if effect.text else effect.name: effect.differences
+            for n, effect in enumerate(traced.effects, 1)
+        },
         change_unit="change of log-probability (nats)",
     )
